@@ -1,0 +1,194 @@
+"""The seams. Guarantees are numbered as in the contract suites (`tests/contracts`), which every implementation passes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deskloom.model import Cursor, Json, Kind, Page, Record
+
+# ---------------------------------------------------------------------------------------------------------- Source
+
+Known = Callable[[Kind, Sequence[str]], Awaitable[Mapping[str, str]]]
+"""Looks up what the record already holds: key → stamp, for keys whose stored state is complete. The source skips an
+object whose stamp is equal. In a full read nothing is known, so everything is read again."""
+
+
+async def nothing_known(kind: Kind, keys: Sequence[str]) -> Mapping[str, str]:
+    """The `Known` of a full read."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One kind of object in a source. A run covers a stream and, before it, the streams it `needs`.
+
+    `collection` is where its documents go; None: the objects are not searchable by themselves.
+    """
+
+    name: str
+    kind: Kind
+    collection: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A place data comes from.
+
+    S1 a read yields everything after `after` or raises; it never ends early in silence.
+    S2 once a page is stored, reading on from its cursor misses nothing; it may repeat.
+    S3 an unchanged object yields an equal record.
+    S4 keys are unique and stable.
+    S5 a rate limit raises or waits as long as the server said; refused credentials raise at once.
+    S6 what the source says is deleted arrives as a tombstone (or as a ticket whose state says so).
+    """
+
+    name: str
+    kind: str
+    account: str
+    streams: Mapping[str, Stream]
+
+    async def check(self) -> Json:
+        """Prove that the account can be read; returns facts for people. Raises `Fatal` with the remedy."""
+        ...
+
+    def read(
+        self, stream: str, after: Cursor | None, *, limit: int | None = None, known: Known = nothing_known
+    ) -> AsyncIterator[Page]:
+        """Pages of changed records in order of change; at most `limit` records, failures counted as records."""
+        ...
+
+    async def fetch(self, stream: str, key: str) -> Record | None:
+        """One object, whole; None when the source says that it does not exist. Raises `Unreadable` if unsure."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# -------------------------------------------------------------------------------------------------------- Embedder
+
+Purpose = Literal["document", "query"]
+Vectors = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors.
+
+    E1 one vector per text, in order, unit length, float32, shape (len(texts), dimensions).
+    E2 equal text → equal vector while `name` is unchanged, whatever else is in the batch (within 1e-5).
+    E3 nothing is cut in silence: a text over `max_tokens` raises `Unreadable`; `documents` splits before.
+    """
+
+    name: str
+    """Fingerprint: model, weights, precision. Another name means vectors that cannot be compared."""
+    dimensions: int
+    max_tokens: int
+
+    async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors: ...
+
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Character ranges of the text's tokens, special tokens left out; at most `max_tokens - 2` fit."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# ----------------------------------------------------------------------------------------------------------- Index
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A sparse word vector: indices (uint32, unique) and weights."""
+
+    indices: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """What a collection holds. `filters` maps payload fields to their type for filtering."""
+
+    collection: str
+    embedder: str
+    dimensions: int
+    vectors: tuple[str, ...]
+    words: tuple[str, ...]
+    filters: Mapping[str, Literal["keyword", "integer", "datetime"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What the index holds for a document. A dense vector has one row per part of its text: shape (parts, width)."""
+
+    id: UUID
+    vectors: Mapping[str, Vectors]
+    words: Mapping[str, Words]
+    payload: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A filter: every entry of `equals` must match (any of its values), every range of `at_least` must hold."""
+
+    equals: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
+    at_least: Mapping[str, Any] = field(default_factory=dict)
+    exclude: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A point that was found, with the engine's own score (higher is better)."""
+
+    id: UUID
+    score: float
+
+
+class VectorIndex(Protocol):
+    """Holds points, by collection.
+
+    I1 after `upsert` returns, `query` finds the point, and a kill -9 does not lose it.
+    I2 the same id replaces the point whole; deleting an absent id is fine.
+    I3 hits match every filter, best first, at most `limit`.
+    I4 `prepare` may be repeated; another width or model raises `IndexMismatch` and keeps the data.
+    I5 a rebuild is invisible until `swap`, which is atomic.
+    I6 a point may lack any of its named vectors.
+    """
+
+    async def prepare(self, schema: Schema) -> None: ...
+
+    async def upsert(self, collection: str, points: Sequence[Point]) -> None: ...
+
+    async def set_payload(self, collection: str, payloads: Mapping[UUID, Json]) -> None:
+        """Replace the payload of points that exist; vectors stay. An absent id raises `NotFound` naming it."""
+        ...
+
+    async def delete(self, collection: str, ids: Sequence[UUID]) -> None: ...
+
+    async def query(
+        self, collection: str, vector: str, value: Vectors | Words, *, where: Where | None = None, limit: int = 10
+    ) -> list[Hit]:
+        """Nearest points by one named vector: dense (shape (width,)) or words."""
+        ...
+
+    async def retrieve(self, collection: str, ids: Sequence[UUID]) -> Mapping[UUID, Json]:
+        """Payloads of those ids that exist."""
+        ...
+
+    def scroll(self, collection: str, fields: Sequence[str]) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
+        """Every point in batches: id and the named payload fields."""
+        ...
+
+    async def count(self, collection: str, where: Where | None = None) -> int: ...
+
+    async def begin_rebuild(self, schema: Schema) -> str:
+        """Start an invisible copy; returns its name, to be used as `collection` until `swap`."""
+        ...
+
+    async def swap(self, collection: str, rebuilt: str) -> None: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,118 @@
+"""The settings: one typed object, read from the environment, `.env` and `deskloom.toml`, built by `cli` or a test."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deskloom.errors import SettingInvalid
+
+
+class SourceSettings(BaseModel):
+    """One helpdesk account. `name` is what callers and the record call it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    kind: Literal["freshdesk"]
+    domain: str = Field(min_length=1)
+    api_key: SecretStr
+    account_field: str = "account_number"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The field's alias is the name of its environment variable."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True)
+
+    home: Path = Field(Path("deskloom-data"), alias="DESKLOOM_HOME")
+    database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+
+    freshdesk_domain: str | None = Field(None, alias="FRESHDESK_DOMAIN")
+    freshdesk_api_key: SecretStr | None = Field(None, alias="FRESHDESK_API_KEY")
+    freshdesk_account_field: str = Field("account_number", alias="FRESHDESK_ACCOUNT_FIELD")
+    sources: tuple[SourceSettings, ...] = ()
+
+    index: Literal["edge"] = Field("edge", alias="DESKLOOM_INDEX")
+    embedder: Literal["minilm"] = Field("minilm", alias="DESKLOOM_EMBEDDER")
+
+    rate_share: float = Field(0.8, gt=0, le=1, alias="DESKLOOM_RATE_SHARE")
+    retries: int = Field(3, ge=0, le=10, alias="DESKLOOM_RETRIES")
+    concurrency: int = Field(8, ge=1, le=64, alias="DESKLOOM_CONCURRENCY")
+    max_delete_share: float = Field(0.2, ge=0, le=1, alias="DESKLOOM_MAX_DELETE_SHARE")
+    lease_seconds: float = Field(30, gt=0, alias="DESKLOOM_LEASE_SECONDS")
+
+    host: str = Field("127.0.0.1", alias="DESKLOOM_HOST")
+    port: int = Field(8000, ge=0, le=65535, alias="DESKLOOM_PORT")
+
+    @field_validator("database_url", "freshdesk_domain", "freshdesk_api_key", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @property
+    def models(self) -> Path:
+        """Where model files live."""
+        return self.home / "models"
+
+    def record_url(self) -> str:
+        """The SQLAlchemy URL of the record, with its async driver."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{(self.home / 'deskloom.db').absolute()}"
+        url = self.database_url.get_secret_value()
+        for scheme in ("postgresql://", "postgres://"):
+            if url.startswith(scheme):
+                return "postgresql+asyncpg://" + url.removeprefix(scheme)
+        return url
+
+    def helpdesks(self) -> tuple[SourceSettings, ...]:
+        """The configured helpdesk accounts: those of `deskloom.toml`, and the one in the environment."""
+        found = list(self.sources)
+        if self.freshdesk_domain and self.freshdesk_api_key:
+            found.append(
+                SourceSettings(
+                    name="freshdesk",
+                    kind="freshdesk",
+                    domain=self.freshdesk_domain,
+                    api_key=self.freshdesk_api_key,
+                    account_field=self.freshdesk_account_field,
+                )
+            )
+        elif self.freshdesk_domain or self.freshdesk_api_key:
+            missing = "FRESHDESK_API_KEY" if self.freshdesk_domain else "FRESHDESK_DOMAIN"
+            raise SettingInvalid(
+                f"{missing} is not set, but its counterpart is. Set both, for example "
+                "FRESHDESK_DOMAIN=acme FRESHDESK_API_KEY=your-key",
+                setting=missing,
+            )
+        names = [source.name for source in found]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise SettingInvalid(f'Two sources are called "{twice}". Give each its own name.', setting="sources")
+        return tuple(found)
+
+
+def load_settings(*, toml: Path = Path("deskloom.toml"), **overrides: Any) -> Settings:
+    """Read the settings; a wrong value raises `SettingInvalid` naming it. `overrides` win over everything."""
+    values: dict[str, Any] = {}
+    if toml.is_file():
+        try:
+            values["sources"] = [{"name": name, **entry} for name, entry in _tables(toml, "sources").items()]
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+            raise SettingInvalid(f"{toml} cannot be read: {error}", setting=str(toml)) from error
+    try:
+        settings = Settings(**(values | overrides))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingInvalid(f"{name} is wrong: {first['msg']}.", setting=name) from None
+    settings.helpdesks()
+    return settings
+
+
+def _tables(toml: Path, name: str) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = tomllib.loads(toml.read_text(encoding="utf-8")).get(name, {})
+    return tables
