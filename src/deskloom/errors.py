@@ -11,11 +11,13 @@ DeskloomError
 │   ├── CredentialsRefused    wrong or dead key
 │   ├── AccessRefused         role or plan does not allow it
 │   ├── WrongProduct          not the helpdesk that was expected
+│   ├── SourceRejected        the helpdesk calls our request wrong (`fields`)
 │   ├── WindowStuck           a listing cannot be walked completely
 │   ├── SettingInvalid        a setting is missing or wrong
 │   ├── HomeInUse             another process owns the data folder
 │   ├── HomeForeign           the data folder belongs to something else
 │   ├── RecordOutdated        the database needs (or is beyond) a migration
+│   ├── RecordDamaged         the database's file is corrupt
 │   ├── IndexMismatch         the index holds vectors of another model or width
 │   ├── ModelMissing          the model's files are not there
 │   ├── ModelDamaged          the model's files are not what they should be
@@ -101,6 +103,10 @@ class WrongProduct(Fatal):
     code = "wrong_product"
 
 
+class SourceRejected(Fatal):
+    code = "source_rejected"
+
+
 class WindowStuck(Fatal):
     code = "window_stuck"
 
@@ -119,6 +125,10 @@ class HomeForeign(Fatal):
 
 class RecordOutdated(Fatal):
     code = "record_outdated"
+
+
+class RecordDamaged(Fatal):
+    code = "record_damaged"
 
 
 class IndexMismatch(Fatal):

@@ -1,9 +1,10 @@
-"""The seams. Guarantees are numbered as in the contract suites (`tests/contracts`), which every implementation passes."""
+"""The seams. Guarantees are numbered as in the contract suites, which every implementation passes."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -61,6 +62,14 @@ class Source(Protocol):
         self, stream: str, after: Cursor | None, *, limit: int | None = None, known: Known = nothing_known
     ) -> AsyncIterator[Page]:
         """Pages of changed records in order of change; at most `limit` records, failures counted as records."""
+        ...
+
+    def cursor_since(self, stream: str, when: datetime) -> Cursor:
+        """A cursor after which a read yields what changed at or after `when`."""
+        ...
+
+    def link(self, kind: Kind, key: str) -> str | None:
+        """Where a person reads the object at the source."""
         ...
 
     async def fetch(self, stream: str, key: str) -> Record | None:
@@ -159,7 +168,12 @@ class VectorIndex(Protocol):
     I6 a point may lack any of its named vectors.
     """
 
-    async def prepare(self, schema: Schema) -> None: ...
+    async def prepare(self, schema: Schema) -> bool:
+        """True if the collection starts empty, being new or lost; then everything is to be published again.
+
+        After `IndexMismatch` the collection can still be read and queried as it is.
+        """
+        ...
 
     async def upsert(self, collection: str, points: Sequence[Point]) -> None: ...
 

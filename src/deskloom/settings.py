@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("deskloom-data"), alias="DESKLOOM_HOME")
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+    models_dir: Path | None = Field(None, alias="DESKLOOM_MODELS")
 
     freshdesk_domain: str | None = Field(None, alias="FRESHDESK_DOMAIN")
     freshdesk_api_key: SecretStr | None = Field(None, alias="FRESHDESK_API_KEY")
@@ -49,15 +51,18 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", alias="DESKLOOM_HOST")
     port: int = Field(8000, ge=0, le=65535, alias="DESKLOOM_PORT")
 
-    @field_validator("database_url", "freshdesk_domain", "freshdesk_api_key", mode="before")
+    @field_validator("database_url", "models_dir", "freshdesk_domain", "freshdesk_api_key", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value
 
     @property
     def models(self) -> Path:
-        """Where model files live."""
-        return self.home / "models"
+        """Where model files live: outside the home, since every home may use the same ones."""
+        if self.models_dir is not None:
+            return self.models_dir
+        cache = os.environ.get("XDG_CACHE_HOME")
+        return (Path(cache) if cache else Path.home() / ".cache") / "deskloom" / "models"
 
     def record_url(self) -> str:
         """The SQLAlchemy URL of the record, with its async driver."""

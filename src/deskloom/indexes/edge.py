@@ -1,0 +1,245 @@
+"""The default index: Qdrant's engine in this process, exact search, one owner, files under `<home>/index`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import qdrant_edge as engine
+
+from deskloom.errors import DeskloomError, HomeInUse, IndexUnavailable, InvalidRequest, NotFound
+from deskloom.indexes.points import engine_filter, engine_point, engine_query
+from deskloom.indexes.shard import Version, create_version, open_live, point_to, require_same
+from deskloom.model import Json
+from deskloom.protocols import Hit, Point, Schema, Vectors, Where, Words
+
+_T = TypeVar("_T")
+_SCROLL = 1000
+_SPARE = 256 << 20
+
+
+class EdgeIndex:
+    """A `VectorIndex` in one folder, which belongs to one process at a time.
+
+    Writes run on one thread, in the order they were asked for, and are on disk when they return; reads run beside them.
+    """
+
+    def __init__(self, root: Path, *, spare: int = _SPARE) -> None:
+        """`spare`: bytes that stay free on the disk; nothing is written beyond.
+
+        Raises `HomeInUse` if another process, or another index in this one, has the folder open.
+        """
+        self._root = root
+        self._spare = spare
+        self._closed = False
+        self._lock = _lock(root)
+        self._versions: dict[str, Version] = {}  # by collection, and by the name of a rebuild in progress
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="index-writer")
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="index-reader")
+
+    async def prepare(self, schema: Schema) -> bool:
+        """True if the collection starts empty, being new or lost. After `IndexMismatch` the old one still serves."""
+        return await self._write(lambda: self._prepare(schema))
+
+    async def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        def write() -> None:
+            version = self._version(collection)
+            stored = [engine_point(version.schema, point) for point in points]
+            if stored:
+                with version.use() as shard:
+                    shard.update(engine.UpdateOperation.upsert_points(stored))
+                    shard.flush()
+
+        await self._write(write)
+
+    async def set_payload(self, collection: str, payloads: Mapping[UUID, Json]) -> None:
+        def write() -> None:
+            ids: list[Any] = list(payloads)
+            with self._version(collection).use() as shard:
+                there = {record.id for record in shard.retrieve(ids, False, False)}
+                if absent := [str(id) for id in ids if id not in there]:
+                    raise NotFound(
+                        f'Index "{collection}" has no point {absent[0]}. Publish it again with its vectors.',
+                        collection=collection,
+                        ids=absent,
+                    )
+                for id, payload in payloads.items():
+                    shard.update(engine.UpdateOperation.overwrite_payload([id], dict(payload)))
+                shard.flush()
+
+        await self._write(write)
+
+    async def delete(self, collection: str, ids: Sequence[UUID]) -> None:
+        def write() -> None:
+            with self._version(collection).use() as shard:
+                shard.update(engine.UpdateOperation.delete_points(list(ids)))
+                shard.flush()
+
+        await self._write(write)
+
+    async def query(
+        self, collection: str, vector: str, value: Vectors | Words, *, where: Where | None = None, limit: int = 10
+    ) -> list[Hit]:
+        """Nearest points by one named vector; a point with several rows scores as its best row (cosine)."""
+
+        def read() -> list[Hit]:
+            version = self._version(collection)
+            request = engine.QueryRequest(
+                limit=limit, query=engine_query(version.schema, vector, value), filter=engine_filter(where)
+            )
+            with version.use() as shard:
+                return [Hit(cast(UUID, found.id), found.score) for found in shard.query(request)]
+
+        return await self._read(read) if limit > 0 else []
+
+    async def retrieve(self, collection: str, ids: Sequence[UUID]) -> Mapping[UUID, Json]:
+        def read() -> Mapping[UUID, Json]:
+            with self._version(collection).use() as shard:
+                return {
+                    cast(UUID, record.id): record.payload or {} for record in shard.retrieve(list(ids), True, False)
+                }
+
+        return await self._read(read)
+
+    async def scroll(self, collection: str, fields: Sequence[str]) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
+        def read(offset: Any) -> tuple[list[Any], Any]:
+            chosen = engine.PayloadSelector.Include(list(fields)) if fields else False
+            request = engine.ScrollRequest(offset=offset, limit=_SCROLL, with_payload=chosen, with_vector=False)
+            with self._version(collection).use() as shard:
+                records, following = shard.scroll(request)
+                return records, following
+
+        offset: Any = None
+        while True:
+            records, offset = await self._read(lambda at=offset: read(at))  # type: ignore[misc]
+            if records:
+                yield [(record.id, record.payload or {}) for record in records]
+            if offset is None:
+                return
+
+    async def count(self, collection: str, where: Where | None = None) -> int:
+        def read() -> int:
+            with self._version(collection).use() as shard:
+                return int(shard.count(engine.CountRequest(exact=True, filter=engine_filter(where))))
+
+        return await self._read(read)
+
+    async def begin_rebuild(self, schema: Schema) -> str:
+        """An earlier rebuild of the collection that was not swapped in is dropped."""
+
+        def write() -> str:
+            for name in [name for name in self._versions if name.startswith(f"{schema.collection}/")]:
+                self._versions.pop(name).retire()
+            version = create_version(self._folder(schema.collection), schema)
+            name = f"{schema.collection}/{version.folder.name}"
+            self._versions[name] = version
+            return name
+
+        return await self._write(write)
+
+    async def swap(self, collection: str, rebuilt: str) -> None:
+        def write() -> None:
+            fresh = self._version(rebuilt)
+            with fresh.use() as shard:
+                shard.flush()
+            point_to(self._folder(collection), fresh)
+            old = self._versions.get(collection)
+            self._versions[collection] = self._versions.pop(rebuilt)
+            if old is not None:
+                old.retire()
+
+        await self._write(write)
+
+    async def aclose(self) -> None:
+        """Finish what was asked for, close the files and give the folder up. May be repeated."""
+        await asyncio.to_thread(self._close)
+
+    def _prepare(self, schema: Schema) -> bool:
+        name = schema.collection
+        live = self._versions.get(name) or open_live(self._folder(name))
+        if live is None:
+            live = create_version(self._folder(name), schema)
+            point_to(self._folder(name), live)
+            self._versions[name] = live
+            return True
+        self._versions[name] = live
+        require_same(live.schema, schema)
+        if dict(live.schema.filters) != dict(schema.filters):
+            live.index_fields(schema)
+        return False
+
+    def _close(self) -> None:
+        self._closed = True
+        self._writer.shutdown()
+        self._readers.shutdown()
+        while self._versions:
+            self._versions.popitem()[1].close()
+        self._lock.close()
+
+    def _folder(self, collection: str) -> Path:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,62}", collection):
+            raise InvalidRequest(
+                f'"{collection}" cannot name a collection. Use small letters, digits and _.', parameter="collection"
+            )
+        folder = self._root / collection
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _version(self, collection: str) -> Version:
+        if (version := self._versions.get(collection)) is None:
+            raise NotFound(f'The index has no collection "{collection}". Prepare it first.', collection=collection)
+        return version
+
+    async def _write(self, call: Callable[[], _T]) -> _T:
+        def write() -> _T:
+            # The engine writes through memory maps: on a full disk it does not fail, the process is killed.
+            free = shutil.disk_usage(self._root).free
+            if free < self._spare:
+                raise IndexUnavailable(
+                    f"The disk of {self._root} has {free >> 20} MB left; the index needs {self._spare >> 20} MB. "
+                    "Make room, then run again.",
+                    free=free,
+                )
+            return call()
+
+        return await self._on(self._writer, write)
+
+    async def _read(self, call: Callable[[], _T]) -> _T:
+        return await self._on(self._readers, call)
+
+    async def _on(self, pool: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
+        if self._closed:
+            raise IndexUnavailable(f"The index in {self._root} is closed. Open it again to use it.")
+        return await asyncio.get_running_loop().run_in_executor(pool, self._guarded, call)
+
+    def _guarded(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except DeskloomError:
+            raise
+        # The engine raises bare exceptions for everything, a full disk and a bug alike; the caller can only try again.
+        except Exception as error:
+            raise IndexUnavailable(f"The index in {self._root} failed: {error}. See: deskloom doctor") from error
+
+
+def _lock(root: Path) -> Any:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / "lock").open("w")
+    except OSError as error:
+        raise IndexUnavailable(f"The index folder {root} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise HomeInUse(
+            f"Another process is using the index in {root}. Stop it, or ask it over HTTP.", folder=str(root)
+        ) from None
+    return file

@@ -1,0 +1,1 @@
+"""A small, faithful Freshdesk: its state, its rules and its API."""

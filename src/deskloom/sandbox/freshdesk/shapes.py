@@ -1,0 +1,109 @@
+"""How stored rows are sent: which members a list, a view and an include carry (HELPDESK-APIS 2.5-2.12)."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from deskloom.sandbox.clock import shift
+from deskloom.sandbox.freshdesk import blanks
+from deskloom.sandbox.rows import Row
+
+if TYPE_CHECKING:
+    from deskloom.sandbox.freshdesk.desk import Desk
+
+_TAG = re.compile(r"<[^>]*>")
+_STYLE = re.compile(r"<(style|script)\b.*?</\1>", re.S | re.I)
+_HIDDEN = frozenset({"description", "description_text", "stats", "attachments"})
+
+
+def plain(markup: str | None) -> str | None:
+    """The server's own plain text, as rough as the real one: each tag becomes a space."""
+    if markup is None:
+        return None
+    text = _TAG.sub(" ", _STYLE.sub(" ", markup)) if "<" in markup else markup
+    return html.unescape(text).strip(" ") if "&" in text or "<" in markup else text
+
+
+def sent(row: Row) -> Row:
+    """Without the sandbox's own members, and with the row's own offset where it has one."""
+    offset = row.get("_offset")
+    out = {name: value for name, value in row.items() if name[0] != "_"}
+    if offset:
+        out |= {name: shift(out[name], offset) for name in ("created_at", "updated_at") if out.get(name)}
+    return out
+
+
+def ticket(desk: Desk, row: Row, includes: Iterable[str] = (), *, view: bool = False) -> Row:
+    """A ticket. A list row lacks description and attachments unless included; `deleted` only where true."""
+    out = {**blanks.TICKET, **{k: v for k, v in row.items() if k[0] != "_" and k not in _HIDDEN}}
+    if view or "description" in includes:
+        out["description"] = row.get("description")
+        out["description_text"] = row["_text"] if "_text" in row else plain(row.get("description"))
+    if view:
+        out["attachments"] = row.get("attachments", [])
+        out["associated_tickets_list"] = row.get("associated_tickets_list", [])
+        if row.get("_archived"):
+            out["archived"] = True
+    for include in includes:
+        if include == "stats":
+            out["stats"] = {**blanks.STATS, **row.get("stats", {})}
+        elif include == "requester":
+            out["requester"] = requester(desk, row.get("requester_id"))
+        elif include == "company":
+            company_row = desk.companies.get(row.get("company_id"))
+            out["company"] = {"id": company_row["id"], "name": company_row["name"]} if company_row else {}
+        elif include == "conversations":
+            ids = desk.conversations.ids("ticket", row["id"])[:10]
+            out["conversations"] = [conversation(desk.conversations.get(i) or {}) for i in ids]
+    return out
+
+
+def requester(desk: Desk, person_id: int | None) -> Row | None:
+    """The short form of a contact or of an agent: they share one number space (HELPDESK-APIS rule 17)."""
+    person = desk.contacts.get(person_id)
+    if person is None:
+        agent_row = desk.agents.get(person_id)
+        person = {**agent_row["contact"], "id": agent_row["id"]} if agent_row else None
+    if person is None:
+        return None
+    return {name: person.get(name) for name in ("id", "name", "email", "mobile", "phone")}
+
+
+def conversation(row: Row) -> Row:
+    note = {"category": 2, "bcc_emails": None} if row.get("source") == 2 else {}
+    return {**blanks.CONVERSATION, **note, **sent(row), "body_text": plain(row.get("body"))}
+
+
+def contact(desk: Desk, row: Row, *, view: bool) -> Row:
+    out = {**blanks.CONTACT, **sent(row)}
+    if view:
+        return {**blanks.CONTACT_VIEW, **out}
+    if desk.switches.other_companies == "ids":
+        out["other_companies"] = [other["company_id"] for other in out["other_companies"]]
+    for name in blanks.CONTACT_VIEW:
+        out.pop(name, None)
+    return out
+
+
+def company(desk: Desk, row: Row) -> Row:
+    out = {**blanks.COMPANY, **sent(row)}
+    prefix = desk.switches.company_field_prefix
+    if prefix:
+        out["custom_fields"] = {prefix + name: value for name, value in out["custom_fields"].items()}
+    return out
+
+
+def agent(row: Row, *, view: bool) -> Row:
+    out = {**blanks.AGENT, **sent(row)}
+    out["contact"] = {**blanks.AGENT_CONTACT, **row["contact"]}
+    if not view:
+        for name in ("group_ids", "role_ids", "skill_ids"):
+            del out[name]
+    return out
+
+
+def time_entry(row: Row) -> Row:
+    return {**blanks.TIME_ENTRY, **sent(row)}

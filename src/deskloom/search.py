@@ -1,0 +1,210 @@
+"""Step 7, search: asks every vector a role may read, by meaning and by word, and fuses the ranks into one list."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from deskloom import documents, words
+from deskloom.errors import InvalidRequest
+from deskloom.model import Json, Kind, Visibility
+from deskloom.protocols import Embedder, Schema, VectorIndex, Vectors, Where, Words
+
+Mode = Literal["hybrid", "semantic", "keyword"]
+COLLECTIONS: Mapping[str, str] = {"tickets": documents.TICKETS, "kb": documents.ARTICLES}
+"""What callers call a collection in `in=`."""
+VECTORS: Mapping[str, str] = {
+    "symptom": "symptom_vec",
+    "cause": "cause_vec",
+    "resolution": "resolution_vec",
+    "intent": "intent_vec",
+    "procedure": "procedure_vec",
+}
+WEIGHTS: Mapping[str, float] = {}
+"""Weights of the branches in rank fusion; 1 unless named."""
+RANK_CONSTANT = 60
+CANDIDATES = 100
+"""Points asked of each branch before fusion."""
+SNIPPET = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question. `internal` says that the caller may read private notes and internal texts."""
+
+    text: str
+    collections: Sequence[str] = ()
+    vector: str | None = None
+    mode: Mode = "hybrid"
+    filters: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
+    updated_since: datetime | None = None
+    limit: int = 10
+    internal: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A hit with everything a caller shows."""
+
+    collection: str
+    source: str
+    id: str
+    title: str
+    snippet: str
+    score: float
+    matched: tuple[str, ...]
+    url: str | None
+    updated_at: str | None
+    payload: Json
+
+
+Link = Callable[[str, Kind, str], str | None]
+"""Where a person reads an object: (source, kind, key) → address, if the source is known."""
+
+
+class Search:
+    """Answers questions from one index with one embedder."""
+
+    def __init__(self, index: VectorIndex, embedder: Embedder, link: Link) -> None:
+        self.index = index
+        self.embedder = embedder
+        self.link = link
+
+    async def search(self, query: Query) -> list[Found]:
+        """The best hits over all collections asked for, best first, at most `limit`.
+
+        Raises `InvalidRequest` for an unknown collection or vector, `IndexUnavailable`, `EmbedderUnavailable`.
+        """
+        if not query.text.strip():
+            raise InvalidRequest("q is empty. Ask with some words, for example q=printer+offline", parameter="q")
+        schemas = [documents.schema(name, self.embedder) for name in self._collections(query)]
+        dense = await self._dense(query)
+        sparse = words.query_words(query.text) if query.mode != "semantic" else None
+        ranked = await asyncio.gather(*(self._collection(query, schema, dense, sparse) for schema in schemas))
+        best = sorted((hit for hits in ranked for hit in hits), key=lambda hit: -hit[1])[: query.limit]
+        return await self._found(query, best)
+
+    def _collections(self, query: Query) -> list[str]:
+        names = query.collections or tuple(COLLECTIONS)
+        for name in names:
+            if name not in COLLECTIONS:
+                known = ", ".join(COLLECTIONS)
+                raise InvalidRequest(f'in="{name}" is not a collection. Use one of: {known}', parameter="in")
+        return [COLLECTIONS[name] for name in names]
+
+    async def _dense(self, query: Query) -> Vectors | None:
+        if query.mode == "keyword":
+            return None
+        text = documents.split(query.text, self.embedder)[0]
+        rows: Vectors = await self.embedder.embed([text], "query")
+        vector: Vectors = rows[0]
+        return vector
+
+    async def _collection(
+        self, query: Query, schema: Schema, dense: Vectors | None, sparse: Words | None
+    ) -> list[tuple[str, float, UUID, tuple[str, ...]]]:
+        """Rank fusion within one collection: (collection, score, id, branches that found it)."""
+        where = self._where(query)
+        branches: dict[str, Vectors | Words] = {}
+        if dense is not None:
+            branches |= {name: dense for name in schema.vectors if self._asked(query, name)}
+        if sparse is not None and sparse.indices and query.vector is None:
+            branches |= {name: sparse for name in schema.words if query.internal or name not in documents.INTERNAL_NAMES}
+        results = await asyncio.gather(
+            *(
+                self.index.query(schema.collection, name, value, where=where, limit=max(CANDIDATES, query.limit))
+                for name, value in branches.items()
+            )
+        )
+        scores: defaultdict[UUID, float] = defaultdict(float)
+        matched: defaultdict[UUID, list[str]] = defaultdict(list)
+        for name, hits in zip(branches, results, strict=True):
+            for rank, hit in enumerate(hits, start=1):
+                scores[hit.id] += WEIGHTS.get(name, 1.0) / (RANK_CONSTANT + rank)
+                matched[hit.id].append("keyword" if name in schema.words else name)
+        best = sorted(scores.items(), key=lambda item: -item[1])[: query.limit]
+        return [(schema.collection, score, id, tuple(dict.fromkeys(matched[id]))) for id, score in best]
+
+    def _asked(self, query: Query, name: str) -> bool:
+        if name in documents.INTERNAL_NAMES and not query.internal:
+            return False
+        if query.vector is None:
+            return True
+        if query.vector not in VECTORS:
+            known = ", ".join(VECTORS)
+            raise InvalidRequest(f'vector="{query.vector}" does not exist. Use one of: {known}', parameter="vector")
+        return VECTORS[query.vector] == name
+
+    def _where(self, query: Query) -> Where:
+        at_least: dict[str, Any] = {}
+        if query.updated_since is not None:
+            at_least["updated_at"] = query.updated_since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        exclude = {} if query.internal else {"visibility": [Visibility.INTERNAL.value, Visibility.RESTRICTED.value]}
+        return Where(equals=dict(query.filters), at_least=at_least, exclude=exclude)
+
+    async def _found(
+        self, query: Query, best: Sequence[tuple[str, float, UUID, tuple[str, ...]]]
+    ) -> list[Found]:
+        by_collection: defaultdict[str, list[UUID]] = defaultdict(list)
+        for collection, _, id, _ in best:
+            by_collection[collection].append(id)
+        payloads: dict[UUID, Json] = {}
+        for collection, ids in by_collection.items():
+            payloads |= await self.index.retrieve(collection, ids)
+        asked = frozenset(words.tokens(query.text))
+        found = []
+        for collection, score, id, matched in best:
+            payload = payloads.get(id)
+            if payload is None:  # deleted since the ranks were taken
+                continue
+            found.append(self._hit(collection, payload, score, matched, asked, query.internal))
+        return found
+
+    def _hit(
+        self,
+        collection: str,
+        payload: Json,
+        score: float,
+        matched: tuple[str, ...],
+        asked: frozenset[str],
+        internal: bool,
+    ) -> Found:
+        ticket = collection == documents.TICKETS
+        item = str(payload["ticket_id" if ticket else "article_id"])
+        key = item if ticket else f"{item}:{payload.get('language')}"
+        shown = {name: value for name, value in payload.items() if internal or name not in documents.INTERNAL_FIELDS}
+        text = str(payload.get("content") or payload.get("description") or "")
+        if internal and "cause_vec" in matched:
+            text = f"{text}\n{payload.get('internal_content') or ''}"
+        return Found(
+            collection=collection,
+            source=str(payload["source"]),
+            id=item,
+            title=str(payload.get("subject" if ticket else "title") or ""),
+            snippet=snippet(text, asked),
+            score=round(score, 6),
+            matched=matched,
+            url=self.link(str(payload["source"]), Kind.TICKET if ticket else Kind.ARTICLE, key),
+            updated_at=payload.get("updated_at"),
+            payload=shown,
+        )
+
+
+def snippet(text: str, asked: frozenset[str], width: int = SNIPPET) -> str:
+    """The passage of `text`, at most `width` characters, that holds most of the words that were asked for."""
+    flat = re.sub(r"\s+", " ", text).strip()
+    if len(flat) <= width:
+        return flat
+    starts = [0, *(match.end() for match in re.finditer(r"[.!?。]\s+|\s[-•]\s", flat))]
+    windows = {start: flat[start : start + width] for start in starts}
+    best = max(windows, key=lambda start: (len(asked & frozenset(words.tokens(windows[start]))), -start))
+    passage = windows[best]
+    if best + width < len(flat):
+        passage = passage.rsplit(" ", 1)[0] + " …"
+    return passage if best == 0 else f"… {passage}"

@@ -1,0 +1,78 @@
+"""One run from start to end: retry what failed before, pull the stream and what it needs, publish alongside."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from deskloom.errors import DeskloomError, LeaseLost
+from deskloom.http import metered
+from deskloom.protocols import Source, Stream
+from deskloom.sync.publish import Publisher
+from deskloom.sync.pull import pull, restart, retry_failures
+from deskloom.sync.runs import ActiveRun
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about runs."""
+
+    max_delete_share: float = 0.2
+
+
+async def perform(run: ActiveRun, *, source: Source, publisher: Publisher, rules: Rules) -> str:
+    """Do the whole run and return how it ended: succeeded or partial. Raises what stopped it.
+
+    Pulling goes on when publishing fails, and the other way round: what is in the record is published by a later run.
+    """
+    stream = source.streams[run.run.stream]
+    with metered(run.meter):
+        if stream.collection:
+            await publisher.prepare(stream.collection)
+        pulled, fresh = asyncio.Event(), asyncio.Event()
+        results = await asyncio.gather(
+            _pull_all(run, source, stream, rules, pulled, fresh),
+            _publish(run, source, stream, publisher, pulled, fresh),
+            return_exceptions=True,
+        )
+    for error in sorted((r for r in results if isinstance(r, BaseException)), key=_gravity):
+        raise error
+    return "partial" if run.error_count else "succeeded"
+
+
+async def _pull_all(
+    run: ActiveRun, source: Source, stream: Stream, rules: Rules, pulled: asyncio.Event, fresh: asyncio.Event
+) -> None:
+    streams = [source.streams[name] for name in stream.needs] + [stream]
+    try:
+        if run.run.mode == "full" and run.run.takeovers == 0 and not run.counts["fetched"]:
+            await restart(run, source, streams)
+        await retry_failures(run, source, stream)
+        for each in streams:
+            await pull(run, source, each, max_delete_share=rules.max_delete_share, on_page=fresh.set)
+    finally:
+        pulled.set()
+        fresh.set()
+
+
+async def _publish(
+    run: ActiveRun,
+    source: Source,
+    stream: Stream,
+    publisher: Publisher,
+    pulled: asyncio.Event,
+    fresh: asyncio.Event,
+) -> None:
+    if stream.collection is None:
+        return
+    try:
+        await publisher.publish(run, source.name, stream.collection, pulled=pulled, fresh=fresh)
+    except* DeskloomError as group:
+        raise group.exceptions[0] from None
+
+
+def _gravity(error: BaseException) -> int:
+    """Order of what is reported: a lost lease first, then bugs, then what a person can mend."""
+    if isinstance(error, LeaseLost):
+        return 0
+    return 2 if isinstance(error, DeskloomError) else 1

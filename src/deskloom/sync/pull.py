@@ -1,0 +1,194 @@
+"""Step 1: pages of changed records from a source into the record, one transaction a page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from deskloom import record as store_of
+from deskloom.errors import DeletionHeld, ItemError
+from deskloom.model import Article, Cursor, ItemFailure, Kind, Page, Record, Ticket, Tombstone
+from deskloom.protocols import Known, Source, Stream, nothing_known
+from deskloom.record import articles, checkpoints, documents, failures, logs, tickets
+from deskloom.record.tickets import Stored
+from deskloom.sync.runs import ActiveRun, Step, uninterrupted
+from deskloom.sync.sweep import absent
+
+RETRIES_AT_ONCE = 50
+
+
+async def pull(
+    run: ActiveRun, source: Source, stream: Stream, *, max_delete_share: float, on_page: Callable[[], None]
+) -> None:
+    """Read `stream` from its checkpoint to the end (or the run's limit), page by page, into the record.
+
+    `on_page` is called after each commit. In a full run nothing counts as known, so every child is read again.
+    Raises what the source raises; what was committed stays, and the next run goes on from there.
+    """
+    main = stream.name == run.run.stream
+    bookmark = _bookmark(run, stream)
+    async with run.record.reading() as tx:
+        cursor = await checkpoints.load_checkpoint(tx, source.name, bookmark)
+    if cursor is None and run.run.since is not None and main:
+        cursor = source.cursor_since(stream.name, run.run.since)
+    known = nothing_known if run.run.mode == "full" else _known(run, source.name)
+    run.phase = f"reading {stream.name}"
+    async for page in source.read(stream.name, cursor, limit=run.left if main else None, known=known):
+        await uninterrupted(_commit(run, source, stream, bookmark, page, max_delete_share))
+        on_page()
+    await uninterrupted(_complete(run, source, stream, bookmark))
+
+
+async def restart(run: ActiveRun, source: Source, streams: Sequence[Stream]) -> None:
+    """Forget the checkpoints of a full run's streams, once, when it starts for the first time."""
+    async with run.step() as step:
+        for stream in streams:
+            await checkpoints.save_checkpoint(step.tx, source.name, stream.name, None, now=run.clock(), completed=False)
+
+
+async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None:
+    """Read items of the retry queue again whose waiting time is over."""
+    async with run.record.reading() as tx:
+        due = await failures.due_failures(
+            tx, source.name, stream.name, now=run.clock(), limit=min(RETRIES_AT_ONCE, _or_all(run.left))
+        )
+    if not due:
+        return
+    run.phase = f"retrying {len(due)} {stream.name}"
+    for failure in due:
+        record, failed = await _fetch(source, stream, failure.item_id)
+        async with run.step() as step:
+            await _store(run, step, source, stream, [record] if record else [], [failed] if failed else [])
+        run.taken += 1
+
+
+async def _fetch(source: Source, stream: Stream, key: str) -> tuple[Record | None, ItemFailure | None]:
+    try:
+        found = await source.fetch(stream.name, key)
+    except ItemError as error:
+        return None, ItemFailure(kind=stream.kind, key=key, reason=error.message, retry=error.retry)
+    if found is None:
+        return Tombstone(kind=stream.kind, key=key, reason="the source says that it does not exist"), None
+    if isinstance(found, Ticket) and found.messages is None and found.stamp is None:
+        return found, ItemFailure(kind=stream.kind, key=key, reason="its replies and notes cannot be read")
+    return found, None
+
+
+async def _commit(
+    run: ActiveRun, source: Source, stream: Stream, bookmark: str, page: Page, max_delete_share: float
+) -> None:
+    async with run.step() as step:
+        records = list(page.records)
+        if page.listing is not None:
+            records += await _absent(step, source, stream, page.listing, max_delete_share)
+        await _store(run, step, source, stream, records, page.failures)
+        await _checkpoint(run, step.tx, source, bookmark, page.cursor)
+    if stream.name == run.run.stream:
+        run.taken += len(page.records) + len(page.failures)
+        run.total = page.total if page.total is not None else run.total
+
+
+async def _store(
+    run: ActiveRun,
+    step: Step,
+    source: Source,
+    stream: Stream,
+    records: Sequence[Record],
+    failed: Sequence[ItemFailure],
+) -> None:
+    now = run.clock()
+    stored = await store_of.store(step.tx, source.name, records, now=now)
+    for kind, outcome in stored.items():
+        await _mark_documents(step.tx, source, kind, outcome, run)
+    unreadable = {failure.key for failure in failed}
+    keys = [record.key for record in records if record.key not in unreadable]
+    await failures.clear_failures(step.tx, source.name, stream.name, keys)
+    if failed:
+        await failures.add_failures(step.tx, source.name, stream.name, failed, now=now)
+    if stream.name != run.run.stream:
+        return
+    step.fail(failed)
+    own = stored.get(stream.kind, Stored())
+    step.counts["fetched"] += len(records)
+    for name in ("created", "updated", "unchanged", "deleted"):
+        step.counts[name] += len(getattr(own, name))
+    step.counts["updated"] += len(own.touched)
+    if stream.collection:
+        changed = [(key, stream.kind.value) for key in (*own.created, *own.updated, *own.touched, *own.deleted)]
+        await logs.log_items(step.tx, stream.collection, changed, now=now)
+
+
+async def _mark_documents(
+    tx: AsyncConnection, source: Source, kind: Kind, stored: Stored, run: ActiveRun
+) -> None:
+    """Say which documents may have to change because these records did."""
+    now = run.clock()
+    changed = (*stored.created, *stored.updated, *stored.touched)
+    searchable = {stream.kind: stream.collection for stream in source.streams.values() if stream.collection}
+    if collection := searchable.get(kind):
+        await documents.mark_stale(tx, collection, source.name, [_document(kind, key) for key in changed], now=now)
+        await documents.mark_gone(
+            tx, collection, source.name, [_document(kind, key) for key in stored.deleted], now=now
+        )
+    elif kind is Kind.CODES and stored.updated and Kind.TICKET in searchable:
+        await documents.restale(tx, searchable[Kind.TICKET], source=source.name, now=now)
+    elif kind is Kind.COMPANY and stored.updated and Kind.TICKET in searchable:
+        keys = await tickets.keys_of_companies(tx, source.name, stored.updated)
+        await documents.mark_stale(
+            tx, searchable[Kind.TICKET], source.name, [_document(Kind.TICKET, key) for key in keys], now=now
+        )
+
+
+def _document(kind: Kind, key: str) -> tuple[str, str]:
+    """The document key (item id, language) of a record key."""
+    if kind is Kind.ARTICLE:
+        item, _, language = key.partition(":")
+        return item, language
+    return key, ""
+
+
+async def _absent(
+    step: Step, source: Source, stream: Stream, listing: frozenset[str], max_share: float
+) -> list[Tombstone]:
+    if stream.kind is not Kind.ARTICLE:
+        return []
+    known = await articles.article_keys(step.tx, source.name)
+    try:
+        return absent(stream.kind, known=known, listing=listing, max_share=max_share, where=source.name)
+    except DeletionHeld as held:
+        step.errors.append(held.message)
+        return []
+
+
+def _known(run: ActiveRun, source: str) -> Known:
+    async def known(kind: Kind, keys: Sequence[str]) -> Mapping[str, str]:
+        async with run.record.reading() as tx:
+            return await store_of.stamps(tx, source, kind, keys)
+
+    return known
+
+
+def _bookmark(run: ActiveRun, stream: Stream) -> str:
+    """The checkpoint a run reads from: the stream's; a run since a given time has one of its own."""
+    if run.run.since is not None and stream.name == run.run.stream:
+        return f"{stream.name}@{run.run.id}"
+    return stream.name
+
+
+async def _checkpoint(run: ActiveRun, tx: AsyncConnection, source: Source, bookmark: str, cursor: Cursor) -> None:
+    await checkpoints.save_checkpoint(tx, source.name, bookmark, cursor, now=run.clock(), completed=False)
+
+
+async def _complete(run: ActiveRun, source: Source, stream: Stream, bookmark: str) -> None:
+    async with run.step() as step:
+        if bookmark != stream.name:
+            await checkpoints.drop_checkpoint(step.tx, source.name, bookmark)
+        else:
+            await checkpoints.complete_checkpoint(step.tx, source.name, bookmark, now=run.clock())
+
+
+def _or_all(limit: int | None) -> int:
+    return RETRIES_AT_ONCE if limit is None else limit

@@ -1,0 +1,171 @@
+"""A run in progress: its lease, its fence, its counts. Every commit of a run goes through `ActiveRun.step`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from deskloom.http import Meter
+from deskloom.model import ItemFailure, Json
+from deskloom.record import runs as record_runs
+from deskloom.record.engine import Record
+from deskloom.record.runs import Run
+
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+COUNTS = (
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "deleted",
+    "skipped",
+    "failed",
+    "embedded",
+    "indexed",
+    "api_calls",
+    "api_credits",
+    "waited_seconds",
+)
+ERRORS_KEPT = 100
+
+
+def wording(kind: str, key: str, reason: str) -> str:
+    """How a failed item reads in `errors`, as API.md words it."""
+    return f"Failed to process {kind} {key}: {reason}"
+
+
+@dataclass(slots=True)
+class Step:
+    """One transaction of a run, with what it adds to the run's counts and errors once it is committed."""
+
+    tx: AsyncConnection
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+
+    def fail(self, failures: Iterable[ItemFailure]) -> None:
+        """Count failed items and name them."""
+        for failure in failures:
+            self.counts["failed"] += 1
+            self.errors.append(wording(failure.kind, failure.key, failure.reason))
+
+
+class ActiveRun:
+    """A run this process holds the lease of.
+
+    A step checks the fence in its own transaction: when another worker took the run over, `LeaseLost` is raised and
+    nothing is committed (D2).
+    """
+
+    def __init__(self, run: Run, *, record: Record, clock: Clock, lease: timedelta) -> None:
+        self.run = run
+        self.record = record
+        self.clock = clock
+        self.lease = lease
+        self.meter = Meter()
+        self.counts: Counter[str] = Counter({name: run.counts.get(name, 0) for name in COUNTS})
+        self.errors = list(run.errors)
+        self.error_count = run.error_count
+        self.phase = "starting"
+        self.total: int | None = None
+        self.taken = 0
+        """Items of the run's own stream that this run has taken, against its limit."""
+        if run.limit is not None:
+            self.taken = self.counts["fetched"]
+
+    @property
+    def left(self) -> int | None:
+        """How many items this run may still take; None: no limit."""
+        return None if self.run.limit is None else max(0, self.run.limit - self.taken)
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[Step]:
+        """A fenced transaction. Its counts and errors join the run's only if it commits."""
+        async with self.record.transaction() as tx:
+            step = Step(tx)
+            yield step
+            await self._save(tx, step)
+        self.counts += step.counts
+        self.errors = (self.errors + step.errors)[:ERRORS_KEPT]
+        self.error_count += len(step.errors)
+
+    async def heartbeat(self) -> bool:
+        """Renew the lease and publish the progress; True when someone asked to cancel."""
+        async with self.record.transaction() as tx:
+            return await self._save(tx, Step(tx))
+
+    async def finish(self, state: str, *, error: str | None = None) -> None:
+        """End the run; `error` is what stopped it."""
+        errors = [*self.errors, *([error] if error else [])]
+        async with self.record.transaction() as tx:
+            await record_runs.finish_run(
+                tx,
+                self.run,
+                state=state,
+                progress=self.progress(done=self.counts),
+                counts=self._totals(Counter()),
+                errors=errors[-ERRORS_KEPT:] if error else errors[:ERRORS_KEPT],
+                error_count=self.error_count + (1 if error else 0),
+                now=self.clock(),
+            )
+
+    async def pause(self) -> None:
+        """Give the lease back without ending the run: the next process goes on from the last committed page."""
+        self.phase = "paused"
+        async with self.record.transaction() as tx:
+            await self._save(tx, Step(tx), lease=timedelta(0))
+
+    def progress(self, done: Counter[str]) -> Json:
+        """What callers see while it runs: items done, items expected (or null), and the phase in words."""
+        return {"done": done["fetched"], "total": self.total, "phase": self._waiting() or self.phase}
+
+    def _waiting(self) -> str | None:
+        """What the run waits for, in words, while it does."""
+        if self.meter.waiting_until is None:
+            return None
+        seconds = max(1, round((self.meter.waiting_until - self.clock()).total_seconds()))
+        return f"waiting {seconds} s for {self.meter.waiting_for}"
+
+    def _totals(self, adding: Counter[str]) -> dict[str, float]:
+        totals: dict[str, float] = dict(self.counts + adding)
+        for name in COUNTS:
+            totals.setdefault(name, 0)
+        totals["api_calls"] += self.meter.calls
+        totals["api_credits"] += self.meter.credits
+        totals["waited_seconds"] += round(self.meter.waited_seconds, 1)
+        return totals
+
+    async def _save(self, tx: AsyncConnection, step: Step, lease: timedelta | None = None) -> bool:
+        now = self.clock()
+        return await record_runs.save_progress(
+            tx,
+            self.run,
+            progress=self.progress(done=self.counts + step.counts),
+            counts=self._totals(step.counts),
+            errors=(self.errors + step.errors)[:ERRORS_KEPT],
+            error_count=self.error_count + len(step.errors),
+            lease_until=now + (self.lease if lease is None else lease),
+            now=now,
+        )
+
+
+async def uninterrupted(work: Awaitable[T]) -> T:
+    """Finish `work` even when the task is cancelled meanwhile, then let the cancellation through.
+
+    A page that began to commit commits; the run stops between pages.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            await asyncio.wait({task})
+        raise

@@ -1,0 +1,58 @@
+"""A process to be killed: opens the home it is given, goes on with interrupted runs, then syncs both streams in full.
+
+Every text embedded is noted in a file before it is embedded, so that the test can count what a crash made twice.
+Run as: python -m tests.crash.worker HOME URL KEY NOTES
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deskloom.home import own_home
+from deskloom.protocols import Purpose, Vectors
+from deskloom.settings import Settings
+from deskloom.wiring import open_app
+from tests.fakes import FakeEmbedder
+
+
+class NotedEmbedder(FakeEmbedder):
+    """Writes a line for each text; slow enough that a kill often meets it at work."""
+
+    def __init__(self, notes: Path) -> None:
+        super().__init__()
+        self.notes = notes
+
+    async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors:
+        with open(self.notes, "a", encoding="utf-8") as file:
+            file.writelines(f"{hash_of(text)}\n" for text in texts)
+            file.flush()
+            os.fsync(file.fileno())
+        await asyncio.sleep(0.01)
+        return await super().embed(texts, purpose)
+
+
+def hash_of(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def work(home: Path, url: str, key: str, notes: Path) -> None:
+    own_home(home, "crash test")
+    settings = Settings(_env_file=None, home=home, freshdesk_domain=url, freshdesk_api_key=key, rate_share=1.0)
+    async with open_app(settings, embedder=NotedEmbedder(notes)) as app:
+        print("open", flush=True)
+        for run in await app.dispatcher.recover():
+            await app.dispatcher.wait(run.id)
+        for stream in ("tickets", "kb"):
+            run = await app.dispatcher.submit(source="freshdesk", stream=stream, requested_by="crash test")
+            await app.dispatcher.wait(run.id)
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(work(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])))

@@ -1,0 +1,197 @@
+"""After any mix of edits, faults, limits and interruptions, the three copies agree, and one more run changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from deskloom.sandbox.clock import Clock
+from deskloom.sandbox.faults import Fault
+from deskloom.sandbox.freshdesk.desk import Desk
+from deskloom.sandbox.generate import generate
+from deskloom.sandbox.server import SandboxServer
+from tests.rig import Rig
+
+WORDS = st.lists(st.sampled_from("printer vpn mail outage invoice login offline disk 프린터 طابعة".split()), min_size=1, max_size=4)
+STREAMS = st.sampled_from(["tickets", "tickets", "kb"])
+FAULTS = ["500", "502", "503", "reset", "truncate", "cut", "html", "429", "403"]
+
+
+class Agreement(RuleBasedStateMachine):
+    """A help desk that changes while it is synced, with faults, limits, interruptions and restarts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.desk = Desk(clock=Clock(datetime(2026, 3, 1, 9, 0, tzinfo=UTC)))
+        generate(self.desk, seed=3, tickets=6, articles=4)
+        self.server = SandboxServer(self.desk)
+        self.server.start()
+        self.runner = asyncio.Runner()
+        self.rig = Rig(self.desk, self.server.url, self.folder / "home", retries=0)
+        self.web = httpx.Client(base_url=f"{self.server.url}/api/v2", auth=(self.desk.key, "X"))
+        self.do(self.rig.open())
+
+    def do(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    def teardown(self) -> None:
+        try:
+            self.settle()
+        finally:
+            self.do(self.rig.close())
+            self.runner.close()
+            self.web.close()
+            self.server.stop()
+            shutil.rmtree(self.folder)
+
+    # ------------------------------------------------------------------------------------------------------ edits
+
+    def pick(self, index: int, *, live: bool = True) -> int | None:
+        ids = [row["id"] for row in self.desk.tickets if not (live and (row.get("deleted") or row.get("spam")))]
+        return ids[index % len(ids)] if ids else None
+
+    def write(self, method: str, path: str, body: Any = None) -> None:
+        with self.desk.lock:
+            rules, self.desk.faults.rules = self.desk.faults.rules, []
+        answer = self.web.request(method, path, json=body)
+        self.desk.faults.rules = rules
+        assert answer.status_code < 300, (method, path, answer.status_code, answer.text)
+
+    @rule(words=WORDS)
+    def open_ticket(self, words: list[str]) -> None:
+        text = " ".join(words)
+        self.write("POST", "/tickets", {"email": "ada@example.com", "subject": text, "description": f"<p>{text}</p>",
+                                        "status": 2, "priority": 1})  # fmt: skip
+
+    @rule(index=st.integers(0, 99), status=st.sampled_from([2, 3, 4, 5]))
+    def set_status(self, index: int, status: int) -> None:
+        if (id := self.pick(index)) is not None:
+            self.write("PUT", f"/tickets/{id}", {"status": status})
+
+    @rule(index=st.integers(0, 99), words=WORDS, private=st.booleans())
+    def say(self, index: int, words: list[str], private: bool) -> None:
+        if (id := self.pick(index)) is None:
+            return
+        body = f"<div>{' '.join(words)}</div>"
+        if private:
+            self.write("POST", f"/tickets/{id}/notes", {"body": body})
+        else:
+            self.write("POST", f"/tickets/{id}/reply", {"body": body})
+
+    @rule(index=st.integers(0, 99))
+    def unsay(self, index: int) -> None:
+        live = {row["id"] for row in self.desk.tickets if not (row.get("deleted") or row.get("spam"))}
+        ids = [row["id"] for row in self.desk.conversations if row["ticket_id"] in live]
+        if ids:
+            self.write("DELETE", f"/conversations/{ids[index % len(ids)]}")
+
+    @rule(index=st.integers(0, 99))
+    def delete_ticket(self, index: int) -> None:
+        if (id := self.pick(index)) is not None:
+            self.write("DELETE", f"/tickets/{id}")
+
+    @rule(index=st.integers(0, 99))
+    def restore_ticket(self, index: int) -> None:
+        ids = [row["id"] for row in self.desk.tickets if row.get("deleted")]
+        if ids:
+            self.write("PUT", f"/tickets/{ids[index % len(ids)]}/restore")
+
+    @rule()
+    def escalate(self) -> None:
+        self.desk.run_sla()
+
+    @rule(index=st.integers(0, 99), words=WORDS, status=st.sampled_from([1, 2]))
+    def edit_article(self, index: int, words: list[str], status: int) -> None:
+        ids = [row["id"] for row in self.desk.articles]
+        if ids:
+            self.write("PUT", f"/solutions/articles/{ids[index % len(ids)]}",
+                       {"title": " ".join(words), "status": status})  # fmt: skip
+
+    @rule(index=st.integers(0, 99))
+    def delete_article(self, index: int) -> None:
+        ids = [row["id"] for row in self.desk.articles]
+        if len(ids) > 1:
+            self.write("DELETE", f"/solutions/articles/{ids[index % len(ids)]}")
+
+    @rule(words=WORDS, index=st.integers(0, 99))
+    def write_article(self, words: list[str], index: int) -> None:
+        folders = [row["id"] for row in self.desk.folders]
+        text = " ".join(words)
+        self.write("POST", f"/solutions/folders/{folders[index % len(folders)]}/articles",
+                   {"title": text, "description": f"<p>{text}</p>", "type": 1, "status": 2})  # fmt: skip
+
+    @rule(seconds=st.sampled_from([0, 1, 2, 30, 600, 90_000]))
+    def wait(self, seconds: int) -> None:
+        self.desk.clock.advance(seconds)
+
+    # ------------------------------------------------------------------------------------------- faults and runs
+
+    @rule(kind=st.sampled_from(FAULTS), times=st.integers(1, 3), skip=st.integers(0, 6),
+          where=st.sampled_from(["tickets\\?", "conversations", "solutions", "contacts", "api"]))  # fmt: skip
+    def break_something(self, kind: Any, times: int, skip: int, where: str) -> None:
+        self.desk.faults.add(Fault(match=where, kind=kind, times=times, skip=skip, retry_after=0 if kind == "429" else None))
+
+    @rule(stream=STREAMS, limit=st.sampled_from([None, None, 1, 3]), full=st.booleans())
+    def sync(self, stream: str, limit: int | None, full: bool) -> None:
+        run = self.do(self.rig.sync(stream, limit=limit, mode="full" if full else "incremental"))
+        assert run.state in ("succeeded", "partial", "failed"), run
+        if limit is not None:
+            assert run.counts["fetched"] + run.counts["failed"] <= limit + run.counts["deleted"], run.counts
+
+    @rule(stream=STREAMS, calls=st.integers(1, 12), full=st.booleans())
+    def interrupt(self, stream: str, calls: int, full: bool) -> None:
+        """Stop the process at a random request; the next one goes on."""
+
+        async def work() -> None:
+            stopped = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            self.desk.faults.before("api/v2", lambda: loop.call_soon_threadsafe(stopped.set), nth=calls)
+            run = await self.rig.start(stream, mode="full" if full else "incremental")
+            ended = asyncio.create_task(self.rig.app.dispatcher.wait(run.id))
+            stop = asyncio.create_task(stopped.wait())
+            await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            await self.rig.reopen()
+            await ended
+
+        self.do(work())
+        self.desk.faults.hooks.clear()
+
+    @initialize()
+    def begin(self) -> None:
+        self.desk.clock.advance(3600)
+
+    def settle(self) -> None:
+        """With the faults gone, one run of each stream brings agreement, and another one changes nothing."""
+        self.desk.faults.clear()
+        self.desk.clock.advance(200_000)  # whatever waits in the retry queue is due
+        for stream in ("tickets", "kb"):
+            run = self.do(self.rig.sync(stream))
+            assert run.state == "succeeded", run.errors
+        assert self.do(self.rig.differences()) == []
+        before = self.rig.embedder.texts
+        for stream in ("tickets", "kb"):
+            run = self.do(self.rig.sync(stream))
+            changed = {name: run.counts[name] for name in ("created", "updated", "deleted", "embedded", "indexed", "failed")}
+            assert changed == dict.fromkeys(changed, 0), (stream, run.counts)
+        assert self.rig.embedder.texts == before
+
+
+Agreement.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=14,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestAgreement = pytest.mark.slow(Agreement.TestCase)

@@ -1,0 +1,181 @@
+"""A whole installation for tests: a sandbox help desk, a home, an app, and the comparison of the three copies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from deskloom import documents
+from deskloom.home import Home, own_home
+from deskloom.record import runs as record_runs
+from deskloom.record import tables
+from deskloom.record.runs import Run
+from deskloom.sandbox.freshdesk.desk import Desk, ticket_state
+from deskloom.sandbox.server import SandboxServer
+from deskloom.settings import Settings
+from deskloom.wiring import App, open_app
+from tests.fakes import FakeEmbedder
+
+
+class Rig:
+    """An app over a sandbox. `reopen` is what a new process would find after the old one ended."""
+
+    def __init__(self, desk: Desk, url: str, home: Path, **settings: Any) -> None:
+        self.desk = desk
+        self.embedder = FakeEmbedder()
+        self.settings = Settings(
+            _env_file=None,
+            home=home,
+            freshdesk_domain=url,
+            freshdesk_api_key=desk.key,
+            **({"max_delete_share": 1.0, "retries": 1, "rate_share": 1.0} | settings),
+        )
+        self._stack: AsyncExitStack | None = None
+        self._home: Home | None = None
+        self.app: App
+
+    async def open(self) -> None:
+        self._home = own_home(self.settings.home, "test")
+        self._stack = AsyncExitStack()
+        self.app = await self._stack.enter_async_context(
+            open_app(self.settings, embedder=self.embedder, clock=self.desk.clock.now)
+        )
+
+    async def close(self) -> None:
+        if self._stack is not None and self._home is not None:
+            await self._stack.aclose()
+            self._home.release()
+        self._stack = self._home = None
+
+    async def reopen(self) -> list[Run]:
+        """Close, open again, and let interrupted runs go on to their end."""
+        await self.close()
+        await self.open()
+        runs = await self.app.dispatcher.recover()
+        for run in runs:
+            await self.app.dispatcher.wait(run.id)
+        return runs
+
+    async def start(self, stream: str = "tickets", **options: Any) -> Run:
+        return await self.app.dispatcher.submit(source="freshdesk", stream=stream, requested_by="test", **options)
+
+    async def sync(self, stream: str = "tickets", **options: Any) -> Run:
+        """A run from start to end, as it stands in the record afterwards."""
+        run = await self.start(stream, **options)
+        await self.app.dispatcher.wait(run.id)
+        return await self.run(run)
+
+    async def run(self, run: Run) -> Run:
+        async with self.app.record.reading() as tx:
+            return await record_runs.get_run(tx, run.id)
+
+    async def rows(self, table: Any) -> list[Mapping[str, Any]]:
+        async with self.app.record.reading() as tx:
+            return [dict(row) for row in (await tx.execute(select(table))).mappings()]
+
+    # -------------------------------------------------------------------------------------------- the comparison
+
+    async def differences(self) -> list[str]:
+        """Where source, record and index disagree, in words; empty when they agree."""
+        return [*await self._record_against_source(), *await self._index_against_record()]
+
+    async def _record_against_source(self) -> list[str]:
+        found: list[str] = []
+        tickets = {row["external_id"]: row for row in await self.rows(tables.tickets)}
+        messages: dict[int, dict[int, Mapping[str, Any]]] = {}
+        for row in await self.rows(tables.messages):
+            messages.setdefault(row["ticket_id"], {})[row["external_id"]] = row
+        for truth in self.desk.tickets:
+            state = ticket_state(truth)
+            ours = tickets.pop(truth["id"], None)
+            if ours is None:
+                found.append(f"ticket {truth['id']} ({state}) is not in the record")
+                continue
+            expected = {"live": "active"}.get(state, state)
+            if ours["state"] != expected:
+                found.append(f"ticket {truth['id']} is {ours['state']}, not {expected}")
+            if state != "live":
+                continue
+            for ours_name, name in (("subject", "subject"), ("status", "status"), ("priority", "priority")):
+                if ours[ours_name] != truth.get(name):
+                    found.append(f"ticket {truth['id']}: {name} is {ours[ours_name]!r}, not {truth.get(name)!r}")
+            said = {
+                row["id"]: row for row in self.desk.conversations if row["ticket_id"] == truth["id"]
+            }
+            kept = messages.get(truth["id"], {})
+            if said.keys() != kept.keys():
+                found.append(f"ticket {truth['id']}: messages {sorted(kept)} instead of {sorted(said)}")
+                continue
+            for key, row in said.items():
+                if (kept[key]["body_html"], kept[key]["private"]) != (row["body"], row["private"]):
+                    found.append(f"message {key} of ticket {truth['id']} differs")
+        found += [f"ticket {key} does not exist at the source" for key in tickets]
+        return found + await self._articles_against_source()
+
+    async def _articles_against_source(self) -> list[str]:
+        ours = {
+            (row["external_id"], row["language"]): row["title"]
+            for row in await self.rows(tables.articles)
+            if row["deleted_at"] is None
+        }
+        truth = self.article_titles()
+        return [
+            f"article {key}: {ours.get(key)!r} instead of {truth.get(key)!r}"
+            for key in sorted(ours.keys() | truth.keys())
+            if ours.get(key) != truth.get(key)
+        ]
+
+    def article_titles(self) -> dict[tuple[int, str], str]:
+        """Every article of the desk in every language it has: (id, language) → title."""
+        titles = {}
+        for row in self.desk.articles:
+            titles[row["id"], self.desk.languages[0]] = row["title"]
+            for language, text in (row.get("_translations") or {}).items():
+                titles[row["id"], language] = text["title"]
+        return titles
+
+    async def _index_against_record(self) -> list[str]:
+        found: list[str] = []
+        for collection, table in ((documents.TICKETS, tables.tickets), (documents.ARTICLES, tables.articles)):
+            await self.app.index.prepare(documents.schema(collection, self.embedder))
+            expected = {
+                documents.point_id(collection, row["source"], row["item_id"], row["language"]): row
+                for row in await self.rows(tables.documents)
+                if row["collection"] == collection
+            }
+            alive = {
+                (str(row["external_id"]), row.get("language", ""))
+                for row in await self.rows(table)
+                if row["deleted_at"] is None
+            }
+            if {(row["item_id"], row["language"]) for row in expected.values()} != alive:
+                found.append(f"{collection}: documents are not those of the record")
+            indexed = {}
+            async for batch in self.app.index.scroll(collection, ["hash"]):
+                indexed |= {id: payload["hash"] for id, payload in batch}
+            for id, row in expected.items():
+                if row["state"] == "failed":
+                    continue
+                if row["state"] != "ready":
+                    found.append(f"{collection}/{row['item_id']} is {row['state']}")
+                elif indexed.get(id) != row["fingerprint"]:
+                    found.append(f"{collection}/{row['item_id']}: the index holds {indexed.get(id)}")
+            extra = indexed.keys() - {id for id, row in expected.items() if row["state"] == "ready"}
+            found += [f"{collection}: point {id} belongs to nothing" for id in extra]
+        return found
+
+
+@asynccontextmanager
+async def rig(desk: Desk, home: Path, **settings: Any) -> AsyncIterator[Rig]:
+    """A rig over `desk`, served on loopback and open."""
+    with SandboxServer(desk) as server:
+        made = Rig(desk, server.url, home, **settings)
+        await made.open()
+        try:
+            yield made
+        finally:
+            await made.close()

@@ -1,0 +1,48 @@
+"""Promise 5: damage behind our back does not survive the next run that meets it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from deskloom import documents
+from deskloom.sandbox.freshdesk.desk import Desk
+from deskloom.sandbox.generate import generate
+from tests.rig import rig
+
+
+async def test_a_lost_index_is_filled_again_without_the_model(tmp_path: Path) -> None:
+    """The folder of the index is gone: the next run writes every point again, from cached vectors."""
+    desk = Desk()
+    generate(desk, seed=1, tickets=20, articles=6)
+    desk.clock.advance(3600)
+    async with rig(desk, tmp_path / "home") as made:
+        for stream in ("tickets", "kb"):
+            await made.sync(stream)
+        await made.close()
+        shutil.rmtree(tmp_path / "home" / "index")
+        await made.open()
+        before = made.embedder.texts
+        for stream in ("tickets", "kb"):
+            assert (await made.sync(stream)).state == "succeeded"
+        assert await made.differences() == []
+        assert made.embedder.texts == before
+
+
+async def test_a_point_lost_behind_our_back_is_written_again_when_its_ticket_changes(tmp_path: Path) -> None:
+    """A payload update finds that the point is not there and writes it whole."""
+    desk = Desk()
+    generate(desk, seed=1, tickets=20, articles=1)
+    desk.clock.advance(3600)
+    async with rig(desk, tmp_path / "home") as made:
+        for stream in ("tickets", "kb"):
+            await made.sync(stream)
+        ticket = next(row for row in desk.tickets if not row.get("deleted") and not row.get("spam"))
+        await made.app.index.delete(
+            documents.TICKETS, [documents.point_id(documents.TICKETS, "freshdesk", str(ticket["id"]), "")]
+        )
+        desk.clock.advance(60)
+        desk.bump(ticket["id"], status=3)
+        desk.clock.advance(60)
+        assert (await made.sync()).state == "succeeded"
+        assert await made.differences() == []
