@@ -20,7 +20,9 @@ class FakeEmbedder:
     A text that holds `poison` is refused, as a model may refuse one.
     """
 
-    def __init__(self, dimensions: int = 32, max_tokens: int = 64, name: str = "fake", poison: str | None = None) -> None:
+    def __init__(
+        self, dimensions: int = 32, max_tokens: int = 64, name: str = "fake", poison: str | None = None
+    ) -> None:
         self.name = name
         self.dimensions = dimensions
         self.max_tokens = max_tokens

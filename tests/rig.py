@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from tests.fakes import FakeEmbedder
 
 from deskloom import documents
 from deskloom.home import Home, own_home
 from deskloom.record import runs as record_runs
 from deskloom.record import tables
 from deskloom.record.runs import Run
-from deskloom.sandbox.freshdesk.desk import Desk, ticket_state
+from deskloom.sandbox.freshdesk import state
+from deskloom.sandbox.freshdesk.desk import Desk
 from deskloom.sandbox.server import SandboxServer
 from deskloom.settings import Settings
+from deskloom.sync.publish import fingerprint
 from deskloom.wiring import App, open_app
-from tests.fakes import FakeEmbedder
 
 
 class Rig:
@@ -89,28 +91,27 @@ class Rig:
         messages: dict[int, dict[int, Mapping[str, Any]]] = {}
         for row in await self.rows(tables.messages):
             messages.setdefault(row["ticket_id"], {})[row["external_id"]] = row
-        for truth in self.desk.tickets:
-            state = ticket_state(truth)
+        said: dict[int, dict[int, Mapping[str, Any]]] = {}
+        for row in state.whole(self.desk, "conversations"):
+            said.setdefault(row["ticket_id"], {})[row["id"]] = row
+        for truth in state.whole(self.desk, "tickets"):
+            standing = next((name for name in ("archived", "deleted", "spam") if truth[name]), "active")
             ours = tickets.pop(truth["id"], None)
             if ours is None:
-                found.append(f"ticket {truth['id']} ({state}) is not in the record")
+                found.append(f"ticket {truth['id']} ({standing}) is not in the record")
                 continue
-            expected = {"live": "active"}.get(state, state)
-            if ours["state"] != expected:
-                found.append(f"ticket {truth['id']} is {ours['state']}, not {expected}")
-            if state != "live":
+            if ours["state"] != standing:
+                found.append(f"ticket {truth['id']} is {ours['state']}, not {standing}")
+            if standing in ("deleted", "spam"):
                 continue
-            for ours_name, name in (("subject", "subject"), ("status", "status"), ("priority", "priority")):
-                if ours[ours_name] != truth.get(name):
-                    found.append(f"ticket {truth['id']}: {name} is {ours[ours_name]!r}, not {truth.get(name)!r}")
-            said = {
-                row["id"]: row for row in self.desk.conversations if row["ticket_id"] == truth["id"]
-            }
+            for name in ("subject", "status", "priority", "type", "requester_id"):
+                if ours[name] != truth[name]:
+                    found.append(f"ticket {truth['id']}: {name} is {ours[name]!r}, not {truth[name]!r}")
             kept = messages.get(truth["id"], {})
-            if said.keys() != kept.keys():
-                found.append(f"ticket {truth['id']}: messages {sorted(kept)} instead of {sorted(said)}")
+            if said.get(truth["id"], {}).keys() != kept.keys():
+                found.append(f"ticket {truth['id']}: messages {sorted(kept)} instead of {sorted(said[truth['id']])}")
                 continue
-            for key, row in said.items():
+            for key, row in said.get(truth["id"], {}).items():
                 if (kept[key]["body_html"], kept[key]["private"]) != (row["body"], row["private"]):
                     found.append(f"message {key} of ticket {truth['id']} differs")
         found += [f"ticket {key} does not exist at the source" for key in tickets]
@@ -131,12 +132,7 @@ class Rig:
 
     def article_titles(self) -> dict[tuple[int, str], str]:
         """Every article of the desk in every language it has: (id, language) → title."""
-        titles = {}
-        for row in self.desk.articles:
-            titles[row["id"], self.desk.languages[0]] = row["title"]
-            for language, text in (row.get("_translations") or {}).items():
-                titles[row["id"], language] = text["title"]
-        return titles
+        return {(row["id"], row["language"]): row["title"] for row in state.whole(self.desk, "articles")}
 
     async def _index_against_record(self) -> list[str]:
         found: list[str] = []
@@ -162,7 +158,9 @@ class Rig:
                     continue
                 if row["state"] != "ready":
                     found.append(f"{collection}/{row['item_id']} is {row['state']}")
-                elif indexed.get(id) != row["fingerprint"]:
+                elif indexed.get(id) != fingerprint(
+                    row["embedder"], row["rules"], row["published"], row["payload_hash"]
+                ):
                     found.append(f"{collection}/{row['item_id']}: the index holds {indexed.get(id)}")
             extra = indexed.keys() - {id for id, row in expected.items() if row["state"] == "ready"}
             found += [f"{collection}: point {id} belongs to nothing" for id in extra]

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
 
-from deskloom.model import Article, Json, Ticket
-from deskloom.protocols import Embedder, Schema
+from deskloom.errors import EmptyContent
+from deskloom.model import Article, Json, Message, Ticket, Visibility
+from deskloom.protocols import Embedder, Schema, Words
+from deskloom.text.email import is_courtesy, own_or_all, own_text
+from deskloom.text.html import html_to_text
+from deskloom.text.language import language_of
+from deskloom.text.parts import split
+from deskloom.text.plain import plain_to_text
+from deskloom.text.secrets import mask
+from deskloom.words import ARTICLE_PROSE, TICKET_PROSE, document_words
+
+__all__ = [
+    "ARTICLES",
+    "INTERNAL_FIELDS",
+    "INTERNAL_NAMES",
+    "RULES",
+    "TICKETS",
+    "Document",
+    "TicketFacts",
+    "article_document",
+    "point_id",
+    "schema",
+    "sparse",
+    "split",
+    "ticket_document",
+]
 
 RULES = 1
 """Version of the section rules, the masks and the word tokens; part of what makes a published document current."""
@@ -21,6 +47,11 @@ INTERNAL_NAMES = frozenset({"cause_vec", "words_internal"})
 """Vectors made of private notes: never queried for a role below agent."""
 INTERNAL_FIELDS = frozenset({"internal_content"})
 """Payload fields made of private notes: never shown to a role below agent."""
+
+SHOWN = 4000
+"""Characters of `content` and `internal_content`: what snippets are made of."""
+TITLE_WEIGHT = 3
+"""How often an article's title counts among its words."""
 
 _NAMESPACE = UUID("6e0c3b0e-0f53-5f0c-9d5c-6b1f0d9f5a31")
 FieldType = Literal["keyword", "integer", "datetime"]
@@ -88,19 +119,203 @@ def schema(collection: str, embedder: Embedder) -> Schema:
     )
 
 
+def sparse(document: Document) -> dict[str, Words]:
+    """The word vectors of a document, weighed for the length of texts in its collection."""
+    prose = ARTICLE_PROSE if document.collection == ARTICLES else TICKET_PROSE
+    return {name: document_words(text, prose) for name, text in document.words.items()}
+
+
+# --------------------------------------------------------------------------------------------------------- tickets
+
+
 def ticket_document(source: str, ticket: Ticket, facts: TicketFacts) -> Document:
-    """The document of a ticket. Raises `EmptyContent` when there is nothing to search for."""
-    raise NotImplementedError
+    """The document of a ticket that is neither deleted nor spam. Raises `EmptyContent` when it holds no word.
+
+    Symptom: subject and description. Cause: the private notes (internal). Resolution: what the team answered last
+    before the ticket was resolved. Public replies are found by word and shown in `content`.
+    """
+    subject = mask(_one_line(ticket.subject))
+    description = mask(_description(ticket))
+    said = _messages(ticket, description)
+    public = [words for message, words in said if not message.private]
+    private = [words for message, words in said if message.private]
+    symptom = description if description.startswith(subject) else "\n\n".join(filter(None, (subject, description)))
+    sections = _present(
+        symptom_vec=symptom, cause_vec="\n\n".join(private), resolution_vec="\n\n".join(_answers(ticket, facts, said))
+    )
+    words = _present(words="\n\n".join(filter(None, (symptom, *public))), words_internal="\n\n".join(private))
+    if not words:
+        raise EmptyContent("Empty content", kind="ticket", key=ticket.key)
+    language = language_of(symptom if len(symptom) >= 80 else words.get("words", symptom))
+    return Document(
+        collection=TICKETS,
+        source=source,
+        item_id=str(ticket.external_id),
+        language=language,
+        key_language="",
+        sections=sections,
+        words=words,
+        payload={
+            "ticket_id": ticket.external_id,
+            "source": source,
+            "subject": subject,
+            "description": _short(description, 1000),
+            "content": _short("\n\n".join(filter(None, (description, *public))), SHOWN),
+            "status": facts.status,
+            "priority": facts.priority,
+            "type": ticket.type,
+            "created_at": _iso(ticket.created_at),
+            "updated_at": _iso(ticket.updated_at),
+            "tags": [mask(tag) for tag in ticket.tags],
+            "company": facts.company,
+            "language": language,
+            "visibility": Visibility.PUBLIC.value,
+            **({"internal_content": _short("\n\n".join(private), SHOWN)} if private else {}),
+        },
+    )
+
+
+def _description(ticket: Ticket) -> str:
+    """The first message; the source's own plain text only where there is no HTML (HELPDESK-APIS T51)."""
+    text = own_or_all(_plain(ticket.description_html, ticket.description_text), closings=True).strip()
+    return text if _has_words(text) else ""
+
+
+def _messages(ticket: Ticket, description: str) -> list[tuple[Message, str]]:
+    """Replies and notes with own words, masked, in order of time. A web chat's first message is the description once
+    more (HELPDESK-APIS T34) and is left out."""
+    end = datetime.max.replace(tzinfo=UTC)
+    said = []
+    for message in sorted(ticket.messages or (), key=lambda one: (one.created_at or end, one.external_id)):
+        words = mask(own_text(_plain(message.body_html, message.body_text), closings=True))
+        if _has_words(words) and (message.private or not message.incoming or _same(words) != _same(description)):
+            said.append((message, words))
+    return said
+
+
+def _answers(ticket: Ticket, facts: TicketFacts, said: Sequence[tuple[Message, str]]) -> list[str]:
+    """The last public answers of the team up to the resolution, courtesies left out.
+
+    A ticket that is not resolved has none: its last answer is most often a question, and would pose as a remedy.
+    """
+    ended = ticket.resolved_at or ticket.closed_at
+    if ended is None and ticket.status not in _ENDED and (facts.status or "").casefold() not in _ENDED_LABELS:
+        return []
+    answers = [(message, words) for message, words in said if not message.private and not message.incoming]
+    answers = [(message, words) for message, words in answers if not is_courtesy(words)]
+    if ended is not None:
+        # an answer sent together with "resolved" is stored a moment after it
+        before = [pair for pair in answers if pair[0].created_at is None or pair[0].created_at <= ended + _TOGETHER]
+        answers = before or answers
+    return [words for _, words in answers[-_ANSWERS:]]
+
+
+# -------------------------------------------------------------------------------------------------------- articles
 
 
 def article_document(source: str, article: Article) -> Document:
-    """The document of an article in one language. Raises `EmptyContent` when there is nothing to search for."""
-    raise NotImplementedError
+    """The document of an article in one language. Raises `EmptyContent` when it holds no word.
+
+    Intent: title, summary (or the first paragraph) and the questions among the headings. Procedure: the body.
+    A draft, and an article of an internal folder, is internal.
+    """
+    title = mask(_one_line(article.title))
+    body = mask(
+        html_to_text(article.body_html or "") if _filled(article.body_html) else plain_to_text(article.body_text or "")
+    )
+    body = body if _has_words(body) else ""
+    summary = mask(_one_line(article.summary)) or _first_paragraph(body)
+    sections = _present(
+        intent_vec="\n".join(filter(None, (title, summary, *_questions(body, but=(title, summary))))),
+        procedure_vec=body,
+    )
+    if not sections:
+        raise EmptyContent("Empty content", kind="article", key=article.key)
+    tags = [mask(tag) for tag in article.tags]
+    return Document(
+        collection=ARTICLES,
+        source=source,
+        item_id=str(article.external_id),
+        language=article.language,
+        key_language=article.language,
+        sections=sections,
+        words={
+            "words": "\n".join(filter(None, (*[title] * TITLE_WEIGHT, mask(_one_line(article.summary)), *tags, body)))
+        },
+        payload={
+            "article_id": article.external_id,
+            "source": source,
+            "title": title,
+            "description": _short(summary, 1000),
+            "content": _short(body, SHOWN),
+            "folder_id": article.folder_id,
+            "category_id": article.category_id,
+            "status": "published" if article.published else "draft",
+            "created_at": _iso(article.created_at),
+            "updated_at": _iso(article.updated_at),
+            "tags": tags,
+            "language": article.language,
+            "visibility": (article.visibility if article.published else Visibility.INTERNAL).value,
+        },
+    )
 
 
-def split(text: str, embedder: Embedder) -> list[str]:
-    """Parts of at most `max_tokens - 2` tokens; every character that is not space is in exactly one part."""
-    raise NotImplementedError
+def _first_paragraph(body: str) -> str:
+    """The first paragraph that is a sentence or more, at most 600 characters."""
+    return next((_short(_one_line(part), 600) for part in body.split("\n\n") if len(part.split()) >= 6), "")
+
+
+def _questions(body: str, *, but: Sequence[str]) -> list[str]:
+    """Headings and entries that ask something: what a person with the problem would type. At most twenty."""
+    lines = (re.sub(r"^[\s>]*(?:[-*•]|\d+[.)])?\s*(?:\d+(?:\.\d+)*\s)?", "", line) for line in body.split("\n"))
+    asked = dict.fromkeys(line for line in lines if line.endswith(("?", "？", "؟")) and len(line) <= 120)
+    return [line for line in asked if line not in but][:20]
+
+
+# ---------------------------------------------------------------------------------------------------- small things
+
+_ENDED = (4, 5)  # resolved and closed: fixed codes of Freshdesk and Freshservice (HELPDESK-APIS 2.4)
+_ENDED_LABELS = ("resolved", "closed")
+_TOGETHER = timedelta(minutes=5)
+_ANSWERS = 3
+
+
+def _plain(html: str | None, text: str | None) -> str:
+    if html is None or not _filled(html):
+        return plain_to_text(text or "")
+    return html_to_text(html, mail=True) or html_to_text(html)
+
+
+def _filled(html: str | None) -> bool:
+    return html is not None and not html.isspace() and html != ""
+
+
+def _one_line(text: str | None) -> str:
+    line = " ".join(plain_to_text(text or "").split())
+    return line if _has_words(line) else ""
+
+
+def _has_words(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _present(**texts: str) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if _has_words(text)}
+
+
+def _same(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _short(text: str, longest: int) -> str:
+    """Cut at a space, for showing only; what is searched is never cut."""
+    if len(text) <= longest:
+        return text
+    return (text[:longest].rsplit(None, 1)[0] if " " in text[:longest] else text[:longest]) + " …"
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 _COMMON: dict[str, FieldType] = {
@@ -116,12 +331,12 @@ _SHAPES: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, FieldType]]
     TICKETS: (
         ("symptom_vec", "cause_vec", "resolution_vec"),
         ("words", "words_internal"),
-        {**_COMMON, "ticket_id": "keyword", "priority": "keyword", "type": "keyword", "company": "keyword"},
+        {**_COMMON, "ticket_id": "integer", "priority": "keyword", "type": "keyword", "company": "keyword"},
     ),
     ARTICLES: (
         ("intent_vec", "procedure_vec"),
         ("words",),
-        {**_COMMON, "article_id": "keyword", "folder_id": "keyword", "category_id": "keyword"},
+        {**_COMMON, "article_id": "integer", "folder_id": "integer", "category_id": "integer"},
     ),
 }
 

@@ -30,6 +30,8 @@ DeskloomError
     ├── InvalidRequest        a parameter is wrong (`parameter`)
     ├── NotFound              no such thing
     ├── AlreadyRunning        a run is in progress (`run_id`)
+    ├── TooLarge              more was sent than is read
+    ├── Unauthenticated       the caller's credentials are missing or wrong
     └── Forbidden             the caller's role does not reach this far
 
 A message says what happened, to which thing, and what to do. It never holds a secret or the body of a message.
@@ -179,6 +181,14 @@ class NotFound(RequestError):
 
 class AlreadyRunning(RequestError):
     code = "already_running"
+
+
+class TooLarge(RequestError):
+    code = "too_large"
+
+
+class Unauthenticated(RequestError):
+    code = "unauthenticated"
 
 
 class Forbidden(RequestError):

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,8 @@ from deskloom.errors import HomeForeign, HomeInUse, RecordUnavailable
 
 MARKER = "deskloom.home"
 LOCK = "deskloom.lock"
+PAUSES = (0.01, 0.03, 0.1)
+"""Seconds between attempts to own a home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +77,38 @@ def own_home(path: Path, command: str) -> Home:
         raise HomeForeign(f"{path} is a file. DESKLOOM_HOME names a folder.", path=str(path)) from error
     except OSError as error:
         raise RecordUnavailable(f"The data folder {path} cannot be used: {error.strerror}.", path=str(path)) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if not _lock(lock):
         lock.close()
         owner = find_owner(path)
         who = f"process {owner.pid} (deskloom {owner.command})" if owner else "another process"
-        raise HomeInUse(f"{path} is in use by {who}. Wait for it, or stop it.", owner=owner) from error
+        raise HomeInUse(f"{path} is in use by {who}. Wait for it, or stop it.", owner=owner)
     home = Home(path, lock, Owner(os.getpid(), command))
     home._write()
     return home
 
 
+def _lock(lock: IO[str]) -> bool:
+    """Take the lock; False if another process owns the home. `find_owner` holds it for an instant, so try again."""
+    for pause in (0.0, *PAUSES):
+        time.sleep(pause)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return True
+    return False
+
+
 def find_owner(path: Path) -> Owner | None:
-    """The process that owns a home now, if one does."""
+    """The process that owns a home now, if one does.
+
+    The lock is asked for in its shared form, so that two who look at once do not take each other for the owner.
+    """
     try:
         with open(path / LOCK, "r+", encoding="utf-8") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
                 return Owner(**json.loads(lock.read()))
     except (OSError, ValueError, TypeError):
         return None

@@ -97,6 +97,8 @@ class Embedder(Protocol):
     """Fingerprint: model, weights, precision. Another name means vectors that cannot be compared."""
     dimensions: int
     max_tokens: int
+    languages: frozenset[str] | None
+    """ISO 639-1 codes of the languages it understands; None: it was made for many."""
 
     async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors: ...
 
@@ -132,7 +134,10 @@ class Schema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What the index holds for a document. A dense vector has one row per part of its text: shape (parts, width)."""
+    """What the index holds for a document. A dense vector has one row per part of its text: shape (parts, width).
+
+    The index keeps the mean of the rows (docs/decisions/0004-embedder-and-index.md).
+    """
 
     id: UUID
     vectors: Mapping[str, Vectors]
@@ -169,7 +174,7 @@ class VectorIndex(Protocol):
     """
 
     async def prepare(self, schema: Schema) -> bool:
-        """True if the collection starts empty, being new or lost; then everything is to be published again.
+        """True if the collection is empty, being new or lost; then everything is to be published again.
 
         After `IndexMismatch` the collection can still be read and queried as it is.
         """

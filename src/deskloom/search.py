@@ -115,7 +115,8 @@ class Search:
         if dense is not None:
             branches |= {name: dense for name in schema.vectors if self._asked(query, name)}
         if sparse is not None and sparse.indices and query.vector is None:
-            branches |= {name: sparse for name in schema.words if query.internal or name not in documents.INTERNAL_NAMES}
+            readable = (name for name in schema.words if query.internal or name not in documents.INTERNAL_NAMES)
+            branches |= dict.fromkeys(readable, sparse)
         results = await asyncio.gather(
             *(
                 self.index.query(schema.collection, name, value, where=where, limit=max(CANDIDATES, query.limit))
@@ -148,9 +149,7 @@ class Search:
         exclude = {} if query.internal else {"visibility": [Visibility.INTERNAL.value, Visibility.RESTRICTED.value]}
         return Where(equals=dict(query.filters), at_least=at_least, exclude=exclude)
 
-    async def _found(
-        self, query: Query, best: Sequence[tuple[str, float, UUID, tuple[str, ...]]]
-    ) -> list[Found]:
+    async def _found(self, query: Query, best: Sequence[tuple[str, float, UUID, tuple[str, ...]]]) -> list[Found]:
         by_collection: defaultdict[str, list[UUID]] = defaultdict(list)
         for collection, _, id, _ in best:
             by_collection[collection].append(id)

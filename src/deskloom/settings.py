@@ -28,28 +28,74 @@ class SourceSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything that can be set. The field's alias is the name of its environment variable."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        populate_by_name=True,
+        env_prefix="DESKLOOM_",  # fields have names of their own too, and `HOME` or `PORT` alone are not ours
+    )
 
-    home: Path = Field(Path("deskloom-data"), alias="DESKLOOM_HOME")
-    database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
-    models_dir: Path | None = Field(None, alias="DESKLOOM_MODELS")
+    home: Path = Field(
+        Path("deskloom-data"), alias="DESKLOOM_HOME", description="The data folder: embedded record and index."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        alias="DATABASE_URL",
+        description="The record's database, `postgresql://…`; without it SQLite in the data folder.",
+    )
+    models_dir: Path | None = Field(
+        None,
+        alias="DESKLOOM_MODELS",
+        description="Where model files live; without it `deskloom/models` in `XDG_CACHE_HOME` or `~/.cache`.",
+    )
 
-    freshdesk_domain: str | None = Field(None, alias="FRESHDESK_DOMAIN")
-    freshdesk_api_key: SecretStr | None = Field(None, alias="FRESHDESK_API_KEY")
-    freshdesk_account_field: str = Field("account_number", alias="FRESHDESK_ACCOUNT_FIELD")
-    sources: tuple[SourceSettings, ...] = ()
+    freshdesk_domain: str | None = Field(
+        None, alias="FRESHDESK_DOMAIN", description="The account: `acme`, `acme.freshdesk.com` or a URL."
+    )
+    freshdesk_api_key: SecretStr | None = Field(
+        None, alias="FRESHDESK_API_KEY", description="An agent's API key; it reads what that agent may read."
+    )
+    freshdesk_account_field: str = Field(
+        "account_number",
+        alias="FRESHDESK_ACCOUNT_FIELD",
+        description="The company field that holds the customer's account number.",
+    )
+    sources: tuple[SourceSettings, ...] = Field(
+        (), alias="DESKLOOM_SOURCES", description="More helpdesks, as JSON; see `deskloom.toml` below."
+    )
 
-    index: Literal["edge"] = Field("edge", alias="DESKLOOM_INDEX")
-    embedder: Literal["minilm"] = Field("minilm", alias="DESKLOOM_EMBEDDER")
+    index: Literal["edge"] = Field(
+        "edge", alias="DESKLOOM_INDEX", description="The vector store: `edge` is Qdrant's engine in this process."
+    )
+    embedder: Literal["minilm"] = Field(
+        "minilm", alias="DESKLOOM_EMBEDDER", description="The embedding model: `minilm` is the bundled one."
+    )
 
-    rate_share: float = Field(0.8, gt=0, le=1, alias="DESKLOOM_RATE_SHARE")
-    retries: int = Field(3, ge=0, le=10, alias="DESKLOOM_RETRIES")
-    concurrency: int = Field(8, ge=1, le=64, alias="DESKLOOM_CONCURRENCY")
-    max_delete_share: float = Field(0.2, ge=0, le=1, alias="DESKLOOM_MAX_DELETE_SHARE")
-    lease_seconds: float = Field(30, gt=0, alias="DESKLOOM_LEASE_SECONDS")
+    rate_share: float = Field(
+        0.8, gt=0, le=1, alias="DESKLOOM_RATE_SHARE", description="Share of a helpdesk's rate limit that we may use."
+    )
+    retries: int = Field(
+        3, ge=0, le=10, alias="DESKLOOM_RETRIES", description="How often a request that failed in passing is repeated."
+    )
+    concurrency: int = Field(
+        8, ge=1, le=64, alias="DESKLOOM_CONCURRENCY", description="Requests to one helpdesk at the same time."
+    )
+    max_delete_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        alias="DESKLOOM_MAX_DELETE_SHARE",
+        description="Share of a stream that one run may delete because a listing lacks it.",
+    )
+    lease_seconds: float = Field(
+        30, gt=0, alias="DESKLOOM_LEASE_SECONDS", description="Without a sign of life for so long a run is taken over."
+    )
 
-    host: str = Field("127.0.0.1", alias="DESKLOOM_HOST")
-    port: int = Field(8000, ge=0, le=65535, alias="DESKLOOM_PORT")
+    host: str = Field("127.0.0.1", alias="DESKLOOM_HOST", description="The address `deskloom serve` listens on.")
+    port: int = Field(
+        8000, ge=0, le=65535, alias="DESKLOOM_PORT", description="The port `deskloom serve` listens on; 0: a free one."
+    )
 
     @field_validator("database_url", "models_dir", "freshdesk_domain", "freshdesk_api_key", mode="before")
     @classmethod

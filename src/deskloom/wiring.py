@@ -7,20 +7,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
+from deskloom import documents
 from deskloom.dispatch.inline import InlineDispatcher
 from deskloom.embedders import open_embedder
-from deskloom.errors import NotFound
+from deskloom.errors import IndexMismatch, NotFound
 from deskloom.indexes import open_index
 from deskloom.model import Kind
 from deskloom.protocols import Embedder, Source, VectorIndex
 from deskloom.record import sources as record_sources
-from deskloom.record.engine import Record, open_record, require_current, upgrade
+from deskloom.record.engine import Record, open_record
+from deskloom.record.schema import require_current, upgrade
 from deskloom.search import Search
 from deskloom.settings import Settings
 from deskloom.sources import open_source
 from deskloom.sync.perform import Rules, perform
 from deskloom.sync.publish import Publisher
 from deskloom.sync.runs import ActiveRun, Clock
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -73,6 +79,11 @@ async def open_app(
                 await record_sources.bind_source(tx, one.name, one.kind, source.account)
             sources[one.name] = source
         publisher = Publisher(record, index, embedder)
+        for collection in (documents.TICKETS, documents.ARTICLES):
+            try:
+                await publisher.prepare(collection)
+            except IndexMismatch as error:  # searches by word still work, and runs end with this sentence
+                log.warning(error.message, collection=collection)
         rules = Rules(max_delete_share=settings.max_delete_share)
 
         async def performing(run: ActiveRun) -> str:

@@ -9,13 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.rig import Rig
 
 from deskloom.sandbox.clock import Clock
-from deskloom.sandbox.freshdesk.desk import Desk
 from deskloom.sandbox.generate import generate
 from deskloom.sandbox.server import SandboxServer
 from deskloom.sync.publish import BATCH, WORKERS
-from tests.rig import Rig
 
 KILLS = 20
 
@@ -33,8 +32,7 @@ def start(home: Path, url: str, key: str, notes: Path) -> subprocess.Popen[str]:
 @pytest.mark.slow
 async def test_what_was_acknowledged_survives_kill_9_at_any_moment(tmp_path: Path) -> None:
     """After 20 kills and one undisturbed run the copies agree, and crashes embedded at most a batch of texts again."""
-    desk = Desk(clock=Clock())
-    generate(desk, seed=5, tickets=400, articles=20)
+    desk = generate(seed=5, tickets=400, articles=20, clock=Clock())
     notes = tmp_path / "embedded.txt"
     notes.touch()
     home = tmp_path / "home"

@@ -7,16 +7,18 @@ Run as: python -m tests.crash.worker HOME URL KEY NOTES
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.fakes import FakeEmbedder
+
 from deskloom.home import own_home
 from deskloom.protocols import Purpose, Vectors
 from deskloom.settings import Settings
 from deskloom.wiring import open_app
-from tests.fakes import FakeEmbedder
 
 
 class NotedEmbedder(FakeEmbedder):
@@ -26,32 +28,30 @@ class NotedEmbedder(FakeEmbedder):
         super().__init__()
         self.notes = notes
 
-    async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors:
+    def note(self, texts: Sequence[str]) -> None:
         with open(self.notes, "a", encoding="utf-8") as file:
-            file.writelines(f"{hash_of(text)}\n" for text in texts)
+            file.writelines(f"{hashlib.sha256(text.encode()).hexdigest()}\n" for text in texts)
             file.flush()
             os.fsync(file.fileno())
+
+    async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors:
+        self.note(texts)
         await asyncio.sleep(0.01)
         return await super().embed(texts, purpose)
-
-
-def hash_of(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def work(home: Path, url: str, key: str, notes: Path) -> None:
     own_home(home, "crash test")
     settings = Settings(_env_file=None, home=home, freshdesk_domain=url, freshdesk_api_key=key, rate_share=1.0)
     async with open_app(settings, embedder=NotedEmbedder(notes)) as app:
-        print("open", flush=True)
+        sys.stdout.write("open\n")
+        sys.stdout.flush()
         for run in await app.dispatcher.recover():
             await app.dispatcher.wait(run.id)
         for stream in ("tickets", "kb"):
             run = await app.dispatcher.submit(source="freshdesk", stream=stream, requested_by="crash test")
             await app.dispatcher.wait(run.id)
-    print("done", flush=True)
+    sys.stdout.write("done\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class WordHashes:
     name = "word-hashes"
     dimensions = 16
     max_tokens = 128
+    languages = None
 
     async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors:
         return await asyncio.to_thread(self.compute, texts)

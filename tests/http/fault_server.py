@@ -39,7 +39,7 @@ class FakeTime:
 
 @dataclass
 class Reply:
-    """One answer. `cut` closes the connection after so many bytes of the body; `reset` aborts it; `hang` says nothing."""
+    """One answer. `cut` ends the connection after so many bytes of the body; `reset` aborts it; `hang` says nothing."""
 
     status: int = 200
     body: Any = None

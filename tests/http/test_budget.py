@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.http.fault_server import FakeTime, Reply, Request, in_turn, serve
 
 from deskloom.http import Client, Meter, metered, normalise
-from tests.http.fault_server import FakeTime, Reply, Request, in_turn, serve
 
 
 class Limited:
@@ -158,7 +158,7 @@ async def test_a_cancelled_request_gives_its_place_back() -> None:
     async with serve(in_turn(Reply(hang=True), Reply(body=1, headers={"X-RateLimit-Total": "50"}))) as serving:
         client = Client(normalise(serving.url), "key", timing=time.timing())
         stuck = asyncio.create_task(client.get_json("/view", kind="view"))
-        while not serving.requests:
+        while not serving.requests:  # noqa: ASYNC110 - the server is a bystander and has no event to offer
             await asyncio.sleep(0)
         stuck.cancel()
         await asyncio.gather(stuck, return_exceptions=True)

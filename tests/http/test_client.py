@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.http.fault_server import FakeTime, Reply, Script, Serving, in_turn, serve
 
 from deskloom.errors import AccessRefused, CredentialsRefused, SettingInvalid, SourceRejected, SourceUnavailable
 from deskloom.http import Address, Answer, Client, Meter, metered, normalise
-from tests.http.fault_server import FakeTime, Reply, Script, Serving, in_turn, serve
 
 OK = Reply(body={"fine": True})
 DENIED = Reply(403, {"code": "access_denied", "message": "You are not authorized to perform this action."})
@@ -257,7 +257,7 @@ async def test_a_name_that_does_not_resolve_says_so() -> None:
     """A mistyped domain is told apart from a network that is down."""
     address = Address("http://acme.invalid", "acme.invalid", "acme")
     client = Client(address, "key", retries=0, timing=FakeTime().timing())
-    with pytest.raises(SourceUnavailable, match="cannot be found: no host is called acme.invalid"):
+    with pytest.raises(SourceUnavailable, match=r"cannot be found: no host is called acme\.invalid"):
         await client.get_json(PATH, kind="list")
     await client.aclose()
 

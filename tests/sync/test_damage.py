@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from deskloom import documents
-from deskloom.sandbox.freshdesk.desk import Desk
-from deskloom.sandbox.generate import generate
 from tests.rig import rig
+
+from deskloom import documents
+from deskloom.sandbox.generate import generate
 
 
 async def test_a_lost_index_is_filled_again_without_the_model(tmp_path: Path) -> None:
     """The folder of the index is gone: the next run writes every point again, from cached vectors."""
-    desk = Desk()
-    generate(desk, seed=1, tickets=20, articles=6)
+    desk = generate(seed=1, tickets=20, articles=6)
     desk.clock.advance(3600)
     async with rig(desk, tmp_path / "home") as made:
         for stream in ("tickets", "kb"):
@@ -31,8 +30,7 @@ async def test_a_lost_index_is_filled_again_without_the_model(tmp_path: Path) ->
 
 async def test_a_point_lost_behind_our_back_is_written_again_when_its_ticket_changes(tmp_path: Path) -> None:
     """A payload update finds that the point is not there and writes it whole."""
-    desk = Desk()
-    generate(desk, seed=1, tickets=20, articles=1)
+    desk = generate(seed=1, tickets=20, articles=1)
     desk.clock.advance(3600)
     async with rig(desk, tmp_path / "home") as made:
         for stream in ("tickets", "kb"):

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.rig import Rig, rig
 
 from deskloom.sandbox.clock import Clock
-from deskloom.sandbox.freshdesk.desk import Desk
 from deskloom.sandbox.generate import generate
-from tests.rig import Rig, rig
 
 QUIET = {"created": 0, "updated": 0, "deleted": 0, "embedded": 0, "indexed": 0, "failed": 0}
 
@@ -20,8 +19,7 @@ QUIET = {"created": 0, "updated": 0, "deleted": 0, "embedded": 0, "indexed": 0, 
 @pytest.fixture
 async def synced(tmp_path: Path) -> AsyncIterator[Rig]:
     """A rig over a generated help desk, synced once and at rest."""
-    desk = Desk(clock=Clock(datetime(2026, 3, 1, 9, 0, tzinfo=UTC)))
-    generate(desk, seed=1, tickets=30, articles=8)
+    desk = generate(seed=1, tickets=30, articles=8, clock=Clock(datetime(2026, 3, 1, 9, 0, tzinfo=UTC)))
     desk.clock.advance(3600)
     async with rig(desk, tmp_path / "home") as made:
         for stream in ("tickets", "kb"):
@@ -61,7 +59,9 @@ async def test_one_new_note_embeds_one_section(synced: Rig) -> None:
     """A private note changes the cause and nothing else."""
     id = next(row["id"] for row in synced.desk.tickets if not row.get("deleted"))
     with api(synced) as web:
-        web.post(f"/tickets/{id}/notes", json={"body": "<p>The switch in rack 4 had a loose cable.</p>"}).raise_for_status()
+        web.post(
+            f"/tickets/{id}/notes", json={"body": "<p>The switch in rack 4 had a loose cable.</p>"}
+        ).raise_for_status()
     synced.desk.clock.advance(10)
     run = await synced.sync()
     assert changed(run.counts) == QUIET | {"updated": 1, "indexed": 1, "embedded": 1}

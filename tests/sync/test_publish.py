@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deskloom.sandbox.clock import Clock
-from deskloom.sandbox.freshdesk.desk import Desk
-from deskloom.sandbox.generate import generate
 from tests.rig import rig
+
+from deskloom.sandbox.clock import Clock
+from deskloom.sandbox.generate import generate
 
 
 async def test_an_empty_ticket_is_recorded_not_indexed_and_named(tmp_path: Path) -> None:
     """The wording callers rely on: Failed to process ticket N: Empty content."""
-    desk = Desk(clock=Clock())
-    generate(desk, seed=1, tickets=5, articles=1)
+    desk = generate(seed=1, tickets=5, articles=1, clock=Clock())
     ticket = next(row for row in desk.tickets if not row.get("deleted") and not row.get("spam"))
     desk.tickets.change(ticket["id"], subject="", description="<p> </p>", description_text=" ")
     for row in [row for row in desk.conversations if row["ticket_id"] == ticket["id"]]:
-        desk.conversations.remove(row["id"])
+        desk.conversations.drop(row["id"])
     desk.clock.advance(60)
     async with rig(desk, tmp_path / "home") as made:
         run = await made.sync("tickets")
@@ -29,8 +28,7 @@ async def test_an_empty_ticket_is_recorded_not_indexed_and_named(tmp_path: Path)
 
 async def test_a_text_the_model_refuses_sets_one_ticket_aside(tmp_path: Path) -> None:
     """Every other ticket of the batch is published."""
-    desk = Desk(clock=Clock())
-    generate(desk, seed=1, tickets=12, articles=1)
+    desk = generate(seed=1, tickets=12, articles=1, clock=Clock())
     ticket = next(row for row in desk.tickets if not row.get("deleted") and not row.get("spam"))
     desk.tickets.change(ticket["id"], subject="xyzzy plugh")
     desk.clock.advance(60)

@@ -8,21 +8,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.rig import Rig, rig
 
 from deskloom.dispatch.inline import MOST_TAKEOVERS
 from deskloom.errors import AlreadyRunning, LeaseLost
 from deskloom.record import runs as record_runs
 from deskloom.sandbox.faults import Fault
-from deskloom.sandbox.freshdesk.desk import Desk
 from deskloom.sandbox.generate import generate
 from deskloom.sync.runs import ActiveRun
-from tests.rig import Rig, rig
 
 
 @pytest.fixture
 async def made(tmp_path: Path) -> AsyncIterator[Rig]:
-    desk = Desk()
-    generate(desk, seed=1, tickets=12, articles=4)
+    desk = generate(seed=1, tickets=12, articles=4)
     async with rig(desk, tmp_path / "home") as made:
         yield made
 
@@ -38,7 +36,7 @@ async def test_a_second_run_of_a_stream_is_refused_with_the_id_of_the_first(made
     first = await made.start("tickets")
     with pytest.raises(AlreadyRunning) as refused:
         await made.start("tickets")
-    assert refused.value.facts["run_id"] == first.id
+    assert refused.value.facts["run_id"] == str(first.id)
     assert (await made.sync("kb")).state == "succeeded"
 
 

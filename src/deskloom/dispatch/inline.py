@@ -91,6 +91,15 @@ class InlineDispatcher:
             self._start(run)
         return orphans
 
+    async def run_forever(self) -> None:
+        """Take over runs whose worker died, now and whenever a lease runs out."""
+        while True:
+            try:
+                await self.recover()
+            except RecordUnavailable as error:
+                log.warning("cannot look for interrupted runs", error=error.message)
+            await asyncio.sleep(self.lease.total_seconds())
+
     def _is_orphan(self, run: Run) -> bool:
         return self.alone or run.lease_until is None or run.lease_until < self.clock()
 
@@ -122,6 +131,12 @@ class InlineDispatcher:
         task.add_done_callback(lambda _: self.tasks.pop(run.id, None))
 
     async def _run(self, queued: Run) -> None:
+        try:
+            await self._take_and_perform(queued)
+        except RecordUnavailable as error:
+            log.warning("a run could not start; it will be taken over", run=str(queued.id), error=error.message)
+
+    async def _take_and_perform(self, queued: Run) -> None:
         async with self.record.transaction() as tx:
             now = self.clock()
             taken = await record_runs.take_run(
@@ -166,8 +181,9 @@ class InlineDispatcher:
         try:
             await run.finish(state, error=error)
         except (LeaseLost, RecordUnavailable) as lost:
-            log.warning("the end of a run could not be recorded; it will be taken over", run=str(run.run.id),
-                        error=lost.code)
+            log.warning(
+                "the end of a run could not be recorded; it will be taken over", run=str(run.run.id), error=lost.code
+            )
 
     async def _heartbeat(self, run: ActiveRun) -> None:
         pulse = min(self.lease.total_seconds() / 3, 1.0)

@@ -35,7 +35,12 @@ def open_minilm(models: Path, *, threads: int = 0) -> OnnxEmbedder:
     folder = verify_model(MINILM, models)
     try:
         return OnnxEmbedder(
-            folder, name=f"minilm-fp32-{_WEIGHTS[:8]}", max_tokens=MAX_TOKENS, pooling="mean", threads=threads
+            folder,
+            name=f"minilm-fp32-{_WEIGHTS[:8]}",
+            max_tokens=MAX_TOKENS,
+            pooling="mean",
+            languages=frozenset({"en"}),
+            threads=threads,
         )
     except (OSError, ValueError) as error:
         raise ModelDamaged(

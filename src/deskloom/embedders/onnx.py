@@ -27,10 +27,20 @@ class OnnxEmbedder:
     from the file and the graph is built in about a millisecond, so nothing derived from the model is kept on disk.
     """
 
-    def __init__(self, folder: Path, *, name: str, max_tokens: int, pooling: Pooling, threads: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        max_tokens: int,
+        pooling: Pooling,
+        languages: frozenset[str] | None = None,
+        threads: int = 0,
+    ) -> None:
         """`threads` 0: one for each core. Raises `ValueError` or `OSError` for a folder it cannot use."""
         self.name = name
         self.max_tokens = max_tokens
+        self.languages = languages
         self._tokenizer = _load_tokenizer(folder)
         self._session = _load_session(folder, pooling, threads)
         self.dimensions = int(self._run([self._tokenizer.encode("")]).shape[1])

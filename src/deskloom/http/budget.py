@@ -80,7 +80,7 @@ class Admission:
 
 
 class Budget:
-    """The purses of one account. `share` is the part of each limit that we may use, `concurrency` the requests at a time."""
+    """The purses of one account. `share`: the part of each limit we may use; `concurrency`: requests at a time."""
 
     def __init__(self, *, label: str, share: float, concurrency: int, timing: Timing) -> None:
         self._label, self._share, self._timing = label, share, timing

@@ -6,8 +6,10 @@ import asyncio
 import fcntl
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -41,29 +43,29 @@ class EdgeIndex:
         self._closed = False
         self._lock = _lock(root)
         self._versions: dict[str, Version] = {}  # by collection, and by the name of a rebuild in progress
+        self._mutex = threading.Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="index-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="index-reader")
 
     async def prepare(self, schema: Schema) -> bool:
-        """True if the collection starts empty, being new or lost. After `IndexMismatch` the old one still serves."""
+        """True if the collection is empty, being new or lost. After `IndexMismatch` the old one still serves."""
         return await self._write(lambda: self._prepare(schema))
 
     async def upsert(self, collection: str, points: Sequence[Point]) -> None:
         def write() -> None:
-            version = self._version(collection)
-            stored = [engine_point(version.schema, point) for point in points]
-            if stored:
-                with version.use() as shard:
-                    shard.update(engine.UpdateOperation.upsert_points(stored))
-                    shard.flush()
+            with self._use(collection) as version:
+                stored = [engine_point(version.schema, point) for point in points]
+                if stored:
+                    version.shard.update(engine.UpdateOperation.upsert_points(stored))
+                    version.shard.flush()
 
         await self._write(write)
 
     async def set_payload(self, collection: str, payloads: Mapping[UUID, Json]) -> None:
         def write() -> None:
             ids: list[Any] = list(payloads)
-            with self._version(collection).use() as shard:
-                there = {record.id for record in shard.retrieve(ids, False, False)}
+            with self._use(collection) as version:
+                there = {record.id for record in version.shard.retrieve(ids, False, False)}
                 if absent := [str(id) for id in ids if id not in there]:
                     raise NotFound(
                         f'Index "{collection}" has no point {absent[0]}. Publish it again with its vectors.',
@@ -71,39 +73,39 @@ class EdgeIndex:
                         ids=absent,
                     )
                 for id, payload in payloads.items():
-                    shard.update(engine.UpdateOperation.overwrite_payload([id], dict(payload)))
-                shard.flush()
+                    version.shard.update(engine.UpdateOperation.overwrite_payload([id], dict(payload)))
+                version.shard.flush()
 
         await self._write(write)
 
     async def delete(self, collection: str, ids: Sequence[UUID]) -> None:
         def write() -> None:
-            with self._version(collection).use() as shard:
-                shard.update(engine.UpdateOperation.delete_points(list(ids)))
-                shard.flush()
+            with self._use(collection) as version:
+                version.shard.update(engine.UpdateOperation.delete_points(list(ids)))
+                version.shard.flush()
 
         await self._write(write)
 
     async def query(
         self, collection: str, vector: str, value: Vectors | Words, *, where: Where | None = None, limit: int = 10
     ) -> list[Hit]:
-        """Nearest points by one named vector; a point with several rows scores as its best row (cosine)."""
+        """Nearest points by one named vector: cosine, or for words the sum of weight products and inverse frequency."""
 
         def read() -> list[Hit]:
-            version = self._version(collection)
-            request = engine.QueryRequest(
-                limit=limit, query=engine_query(version.schema, vector, value), filter=engine_filter(where)
-            )
-            with version.use() as shard:
-                return [Hit(cast(UUID, found.id), found.score) for found in shard.query(request)]
+            with self._use(collection) as version:
+                request = engine.QueryRequest(
+                    limit=limit, query=engine_query(version.schema, vector, value), filter=engine_filter(where)
+                )
+                return [Hit(cast(UUID, found.id), found.score) for found in version.shard.query(request)]
 
         return await self._read(read) if limit > 0 else []
 
     async def retrieve(self, collection: str, ids: Sequence[UUID]) -> Mapping[UUID, Json]:
         def read() -> Mapping[UUID, Json]:
-            with self._version(collection).use() as shard:
+            with self._use(collection) as version:
                 return {
-                    cast(UUID, record.id): record.payload or {} for record in shard.retrieve(list(ids), True, False)
+                    cast(UUID, record.id): record.payload or {}
+                    for record in version.shard.retrieve(list(ids), True, False)
                 }
 
         return await self._read(read)
@@ -112,8 +114,8 @@ class EdgeIndex:
         def read(offset: Any) -> tuple[list[Any], Any]:
             chosen = engine.PayloadSelector.Include(list(fields)) if fields else False
             request = engine.ScrollRequest(offset=offset, limit=_SCROLL, with_payload=chosen, with_vector=False)
-            with self._version(collection).use() as shard:
-                records, following = shard.scroll(request)
+            with self._use(collection) as version:
+                records, following = version.shard.scroll(request)
                 return records, following
 
         offset: Any = None
@@ -126,8 +128,8 @@ class EdgeIndex:
 
     async def count(self, collection: str, where: Where | None = None) -> int:
         def read() -> int:
-            with self._version(collection).use() as shard:
-                return int(shard.count(engine.CountRequest(exact=True, filter=engine_filter(where))))
+            with self._use(collection) as version:
+                return int(version.shard.count(engine.CountRequest(exact=True, filter=engine_filter(where))))
 
         return await self._read(read)
 
@@ -136,7 +138,9 @@ class EdgeIndex:
 
         def write() -> str:
             for name in [name for name in self._versions if name.startswith(f"{schema.collection}/")]:
-                self._versions.pop(name).retire()
+                with self._mutex:
+                    dropped = self._versions.pop(name)
+                dropped.retire()
             version = create_version(self._folder(schema.collection), schema)
             name = f"{schema.collection}/{version.folder.name}"
             self._versions[name] = version
@@ -146,12 +150,12 @@ class EdgeIndex:
 
     async def swap(self, collection: str, rebuilt: str) -> None:
         def write() -> None:
-            fresh = self._version(rebuilt)
-            with fresh.use() as shard:
-                shard.flush()
-            point_to(self._folder(collection), fresh)
-            old = self._versions.get(collection)
-            self._versions[collection] = self._versions.pop(rebuilt)
+            with self._use(rebuilt) as fresh:
+                fresh.shard.flush()
+                point_to(self._folder(collection), fresh)
+            with self._mutex:
+                old = self._versions.get(collection)
+                self._versions[collection] = self._versions.pop(rebuilt)
             if old is not None:
                 old.retire()
 
@@ -173,7 +177,8 @@ class EdgeIndex:
         require_same(live.schema, schema)
         if dict(live.schema.filters) != dict(schema.filters):
             live.index_fields(schema)
-        return False
+        # A shard whose segments are gone opens without complaint, so emptiness is what counts, not the opening.
+        return live.shard.count(engine.CountRequest(exact=True)) == 0
 
     def _close(self) -> None:
         self._closed = True
@@ -192,10 +197,17 @@ class EdgeIndex:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _version(self, collection: str) -> Version:
-        if (version := self._versions.get(collection)) is None:
-            raise NotFound(f'The index has no collection "{collection}". Prepare it first.', collection=collection)
-        return version
+    @contextmanager
+    def _use(self, collection: str) -> Iterator[Version]:
+        """The version that is live now, kept open meanwhile even if another takes its place."""
+        with self._mutex:  # finding and entering are one step, or a swap could close it in between
+            if (version := self._versions.get(collection)) is None:
+                raise NotFound(f'The index has no collection "{collection}". Prepare it first.', collection=collection)
+            version.enter()
+        try:
+            yield version
+        finally:
+            version.leave()
 
     async def _write(self, call: Callable[[], _T]) -> _T:
         def write() -> _T:

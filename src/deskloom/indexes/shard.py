@@ -14,8 +14,6 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,32 +26,29 @@ from deskloom.protocols import Schema
 
 
 class Version:
-    """An open shard and its schema. It lives on until its last reader has left, then its files go if it was retired."""
+    """An open shard and its schema. Once retired it is closed and removed as soon as its last user has left."""
 
     def __init__(self, folder: Path, schema: Schema, shard: engine.EdgeShard) -> None:
         self.folder = folder
         self.schema = schema
-        self._shard = shard
-        self._readers = 0
+        self.shard = shard
+        self._users = 0
         self._retired = False
         self._closed = False
         self._mutex = threading.Lock()
 
-    @contextmanager
-    def use(self) -> Iterator[engine.EdgeShard]:
+    def enter(self) -> None:
+        """Keep it open until `leave`. Only for a version that is not retired."""
         with self._mutex:
-            if self._closed:
-                raise IndexUnavailable(f'Index "{self.schema.collection}" was replaced or closed meanwhile. Try again.')
-            self._readers += 1
-        try:
-            yield self._shard
-        finally:
-            with self._mutex:
-                self._readers -= 1
-                self._reap()
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._mutex:
+            self._users -= 1
+            self._reap()
 
     def retire(self) -> None:
-        """Remove it from disk as soon as nobody reads it."""
+        """Remove it from disk as soon as nobody uses it."""
         with self._mutex:
             self._retired = True
             self._reap()
@@ -63,22 +58,21 @@ class Version:
         with self._mutex:
             if not self._closed:
                 self._closed = True
-                self._shard.flush()
-                self._shard.close()
+                self.shard.flush()
+                self.shard.close()
 
     def index_fields(self, schema: Schema) -> None:
         """Give every filter field its index; repeating it is free."""
-        with self.use() as shard:
-            for field, kind in payload_schema(schema.filters).items():
-                shard.update(engine.UpdateOperation.create_field_index(field, kind))
-            shard.flush()
+        for field, kind in payload_schema(schema.filters).items():
+            self.shard.update(engine.UpdateOperation.create_field_index(field, kind))
+        self.shard.flush()
         _write_schema(self.folder, schema)
         self.schema = schema
 
     def _reap(self) -> None:
-        if self._retired and not self._readers and not self._closed:
+        if self._retired and not self._users and not self._closed:
             self._closed = True
-            self._shard.close()
+            self.shard.close()
             shutil.rmtree(self.folder, ignore_errors=True)  # what remains is removed at the next opening
 
 
@@ -86,12 +80,7 @@ def create_version(root: Path, schema: Schema) -> Version:
     """A new, empty version in the collection's folder `root`; not live until `point_to`."""
     folder = root / f"v-{uuid.uuid4().hex[:8]}"
     (folder / "shard").mkdir(parents=True)
-    # Several rows a vector, for long texts; a single row is scored as if it were a plain vector.
-    dense = engine.EdgeVectorParams(
-        size=schema.dimensions,
-        distance=engine.Distance.Cosine,
-        multivector_config=engine.MultiVectorConfig(comparator=engine.MultiVectorComparator.MaxSim),
-    )
+    dense = engine.EdgeVectorParams(size=schema.dimensions, distance=engine.Distance.Cosine)
     config = engine.EdgeConfig(
         vectors=dict.fromkeys(schema.vectors, dense),
         sparse_vectors={name: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf) for name in schema.words},

@@ -6,20 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.errors import NotFound
 from deskloom.model import Article, Visibility
 from deskloom.record.copies import BEGINNING, Copies, Stored, live_keys, row_of, store_copies, stored_stamps
-from deskloom.record.paging import decode_place, encode_place
+from deskloom.record.paging import beyond, encode_place
 from deskloom.record.statements import Row, chunks, holds_tag
 from deskloom.record.tables import articles
 
 ARTICLES = Copies(table=articles, identity=("external_id", "language"), quiet=("updated_at",), grave={})
 _FIELDS = tuple(part.name for part in fields(Article) if part.name != "raw")
 _LONG = frozenset({"body_html", "body_text", "stamp"})
-_SHORT = tuple(name for name in _FIELDS if name not in _LONG)
+_SHORT = ("source", *(name for name in _FIELDS if name not in _LONG))
 
 
 async def store_articles(tx: AsyncConnection, source: str, items: Sequence[Article], *, now: datetime) -> Stored:
@@ -28,7 +28,8 @@ async def store_articles(tx: AsyncConnection, source: str, items: Sequence[Artic
     for item in items:
         row = row_of(item, articles, source)
         rows.append(row | {"deleted_at": None, "listed_at": item.updated_at or item.created_at or BEGINNING})
-    return await store_copies(tx, ARTICLES, rows, now=now)
+    stored, _ = await store_copies(tx, ARTICLES, rows, now=now)
+    return stored
 
 
 async def article_stamps(tx: AsyncConnection, source: str, keys: Iterable[str]) -> dict[str, str]:
@@ -85,7 +86,7 @@ async def list_articles(
         query = query.where(columns.updated_at >= updated_since)
     place = (columns.listed_at, columns.source, columns.external_id, columns.language)
     if after is not None:
-        query = query.where(tuple_(*place) < tuple_(*decode_place(after, (datetime, str, int, str))))
+        query = query.where(beyond(place, after, (datetime, str, int, str)))
     query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
     rows = list((await tx.execute(query)).mappings())
     last = rows[limit - 1] if len(rows) > limit else None
@@ -103,7 +104,7 @@ async def get_article(tx: AsyncConnection, source: str, id: str | int, language:
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         raise missing
     columns = articles.c
-    query = select(*(columns[name] for name in _FIELDS if name != "stamp"), columns.version).where(
+    query = select(columns.source, *(columns[name] for name in _FIELDS if name != "stamp"), columns.version).where(
         columns.source == source, columns.external_id == int(number), columns.deleted_at.is_(None)
     )
     query = query.order_by(columns.created_at.is_(None), columns.created_at, columns.language)

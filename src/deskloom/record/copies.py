@@ -30,7 +30,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 class Stored:
     """What storing did, by key. `touched`: only quiet columns moved. `deleted`: gone now, and was not before.
 
-    An object that comes back from the dead is `updated`; one that is first seen dead is `deleted`.
+    An object that comes back from the dead is `updated`; one that is first seen dead is `deleted`; one that stays dead
+    is `unchanged`, although its row follows the source.
     """
 
     created: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Copies:
     children: str | None = None
     """A second fingerprint column; None in a row means unknown: the stored one stands."""
 
-    def key(self, row: Mapping[str, Any]) -> str:
+    def key(self, row: Mapping[str, Any] | RowMapping) -> str:
         return ":".join(str(row[name]) for name in self.identity)
 
 
@@ -84,10 +85,13 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 
-async def store_copies(tx: AsyncConnection, copies: Copies, rows: Sequence[Row], *, now: datetime) -> Stored:
+async def store_copies(
+    tx: AsyncConnection, copies: Copies, rows: Sequence[Row], *, now: datetime
+) -> tuple[Stored, frozenset[str]]:
     """Write what differs. Rows carry every typed column, `stamp`, `raw`, and `deleted_at` (a time: it is gone now).
 
-    Of rows with the same key the last counts. Fingerprints are added here.
+    Of rows with the same key the last counts. Fingerprints are added here. Returns what became of the keys, and the
+    keys of the rows that were written.
     """
     latest = {copies.key(row): row for row in rows}
     without = {"stamp", "raw", "deleted_at", "listed_at", *copies.quiet}
@@ -98,12 +102,16 @@ async def store_copies(tx: AsyncConnection, copies: Copies, rows: Sequence[Row],
     written: list[Row] = []
     for key, row in latest.items():
         row["fingerprint"] = fingerprint(row, without=without)
-        outcome, version = _judge(copies, row, known.get(key))
-        said[outcome].append(key)
+        old = known.get(key)
+        outcome, version = _judge(copies, row, old)
+        dead = old is not None and row["deleted_at"] == old["deleted_at"] is not None
+        # Of what stays dead nothing is made: whatever happens to it, it is no news to anyone.
+        said["unchanged" if dead else outcome].append(key)
         if outcome != "unchanged":
             written.append(row | {"version": version, "stored_at": now})
     await upsert(tx, copies.table, written)
-    return Stored(**{name: tuple(keys) for name, keys in said.items()})
+    stored = Stored(**{name: tuple(keys) for name, keys in said.items()})
+    return stored, frozenset(copies.key(row) for row in written)
 
 
 def _judge(copies: Copies, row: Row, old: RowMapping | None) -> tuple[str, int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select, tuple_
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.errors import NotFound
 from deskloom.model import TicketState
 from deskloom.record.labels import PRIORITY_LABEL, STATUS_LABEL, TICKETS_JOINED, label_columns
-from deskloom.record.paging import decode_place, encode_place
+from deskloom.record.paging import beyond, encode_place
 from deskloom.record.people import people
 from deskloom.record.statements import Row, holds_tag
 from deskloom.record.tables import companies, messages, tickets
@@ -72,7 +72,8 @@ async def list_tickets(
 
     `status` and `priority` take a code or a label; `company` an account number or a name; `state` None means every
     ticket that is not deleted or spam. `after` is a cursor; another text raises `InvalidRequest`. A row has the
-    ticket's columns without texts, codes as `status_code`, `priority_code`, `channel_code`, labels under the plain names.
+    ticket's columns without texts; labels stand under the plain names, codes as `status_code`, `priority_code`,
+    `channel_code`.
     """
     columns = tickets.c
     query = select(columns.listed_at, *(columns[name] for name in _SHORT), *label_columns()).select_from(TICKETS_JOINED)
@@ -88,7 +89,7 @@ async def list_tickets(
         query = query.where(columns.updated_at >= updated_since)
     place = (columns.listed_at, columns.source, columns.external_id)
     if after is not None:
-        query = query.where(tuple_(*place) < tuple_(*decode_place(after, (datetime, str, int))))
+        query = query.where(beyond(place, after, (datetime, str, int)))
     query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
     rows = list((await tx.execute(query)).mappings())
     last = rows[limit - 1] if len(rows) > limit else None

@@ -10,13 +10,19 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, tuple_
+
 from deskloom.errors import InvalidRequest
 
 
 def encode_place(values: Sequence[datetime | UUID | str | int]) -> str:
     """The cursor of a row: its sort columns, as opaque text that is safe in a URL."""
     plain = [
-        value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value) if isinstance(value, UUID) else value
+        value.astimezone(UTC).isoformat()
+        if isinstance(value, datetime)
+        else str(value)
+        if isinstance(value, UUID)
+        else value
         for value in values
     ]
     return base64.urlsafe_b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode().rstrip("=")
@@ -33,6 +39,13 @@ def decode_place(cursor: str, types: Sequence[type]) -> tuple[Any, ...]:
         raise InvalidRequest(
             "This paging cursor is not one that was handed out. Start again without it.", parameter="after"
         ) from None
+
+
+def beyond(columns: Sequence[ColumnElement[Any]], cursor: str, types: Sequence[type]) -> ColumnElement[bool]:
+    """Whether a row comes after a cursor, in a list sorted by these columns, all descending."""
+    # Typed: a bare tuple would bind times in another form than the one they are stored in.
+    place = tuple_(*decode_place(cursor, types), types=[column.type for column in columns])
+    return tuple_(*columns) < place
 
 
 def _parse(value: Any, kind: type) -> Any:

@@ -41,7 +41,8 @@ async def _store(tx: AsyncConnection, copies: Copies, source: str, items: Sequen
         row = row_of(item, copies.table, source)
         row["deleted_at"] = now if row.get("deleted") else None
         rows.append(row)
-    return await store_copies(tx, copies, rows, now=now)
+    stored, _ = await store_copies(tx, copies, rows, now=now)
+    return stored
 
 
 async def company_stamps(tx: AsyncConnection, source: str, keys: Iterable[str]) -> dict[str, str]:
@@ -103,7 +104,9 @@ async def load_codes(tx: AsyncConnection, source: str) -> dict[str, dict[int, st
     return found
 
 
-async def people(tx: AsyncConnection, source: str, ids: Iterable[int | None]) -> dict[int, tuple[str | None, str | None]]:
+async def people(
+    tx: AsyncConnection, source: str, ids: Iterable[int | None]
+) -> dict[int, tuple[str | None, str | None]]:
     """Name and e-mail address of persons, contacts and agents alike: a requester may be an agent
     (HELPDESK-APIS T48). A contact goes before an agent with the same id."""
     found: dict[int, tuple[str | None, str | None]] = {}

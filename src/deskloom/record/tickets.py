@@ -52,9 +52,8 @@ async def store_tickets(tx: AsyncConnection, source: str, items: Sequence[Ticket
             prints = {str(key): entry["fingerprint"] for key, entry in said[number].items()}
             row["messages_fingerprint"] = fingerprint(prints)
         rows.append(row)
-    stored = await store_copies(tx, TICKETS, rows, now=now)
-    unchanged = set(stored.unchanged)
-    await _replace_messages(tx, source, {key: entry for key, entry in said.items() if str(key) not in unchanged})
+    stored, written = await store_copies(tx, TICKETS, rows, now=now)
+    await _replace_messages(tx, source, {key: entry for key, entry in said.items() if str(key) in written})
     return stored
 
 
@@ -88,9 +87,7 @@ async def ticket_stamps(tx: AsyncConnection, source: str, keys: Iterable[str]) -
     return await stored_stamps(tx, TICKETS, source, keys)
 
 
-async def load_tickets(
-    tx: AsyncConnection, source: str, keys: Iterable[str]
-) -> dict[str, tuple[Ticket, TicketFacts]]:
+async def load_tickets(tx: AsyncConnection, source: str, keys: Iterable[str]) -> dict[str, tuple[Ticket, TicketFacts]]:
     """Tickets with their messages, oldest first, and what the record knows beside them; `raw` is left out.
 
     Deleted tickets are given too: their state says so. Keys that are not stored are missing from the answer.
@@ -130,4 +127,15 @@ async def load_messages(tx: AsyncConnection, source: str, ticket_ids: Sequence[i
         for name in ("to_emails", "cc_emails"):
             values[name] = None if row[name] is None else tuple(row[name])
         found.setdefault(row["ticket_id"], []).append(Message(**values))
+    return found
+
+
+async def keys_of_companies(tx: AsyncConnection, source: str, companies: Iterable[str]) -> list[str]:
+    """Keys of the tickets, not deleted, of these companies."""
+    found: list[str] = []
+    for chunk in chunks(sorted({int(key) for key in companies})):
+        query = select(tickets.c.external_id).where(
+            tickets.c.source == source, tickets.c.company_id.in_(chunk), tickets.c.deleted_at.is_(None)
+        )
+        found += [str(key) for key in (await tx.execute(query)).scalars()]
     return found

@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
-_INPUT = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(:\d{2})?(?:\.\d+)?(Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
-)
+_INPUT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(:\d{2})?(?:\.\d+)?(Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII)
 
 
 def stamp(moment: datetime) -> str:

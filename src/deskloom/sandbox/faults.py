@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Kind = Literal[
-    "403", "404", "429", "500", "502", "503", "504", "hang", "reset", "truncate", "cut", "html", "slow"
-]
+Kind = Literal["403", "404", "429", "500", "502", "503", "504", "hang", "reset", "truncate", "cut", "html", "slow"]
 """403 access denied (or `code`) · 404 empty body · 429 rate limit, with `retry_after` or without · 5xx HTML page ·
 hang: no answer · reset: the connection is reset · truncate: half of the JSON in a well-formed answer · cut: the
 connection ends in mid-body · html: 200 with an HTML page · slow: the right answer after `seconds`."""

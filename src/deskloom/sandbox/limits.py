@@ -59,7 +59,12 @@ class Limits:
         self._windows: dict[str, _Window] = {}
 
     def charge(
-        self, endpoint: str, credits: int, *, parts_in: Literal["requests", "credits"], total_of: Literal["account", "endpoint"]
+        self,
+        endpoint: str,
+        credits: int,
+        *,
+        parts_in: Literal["requests", "credits"],
+        total_of: Literal["account", "endpoint"],
     ) -> tuple[dict[str, str], int | None]:
         """Use up `credits`. Returns the headers and, when refused, the seconds to wait (then nothing is used)."""
         if self.plan.total is None:

@@ -35,7 +35,7 @@ def page_slice(rows: Sequence[T], page: int, size: int) -> tuple[Sequence[T], bo
 def link_next(answer: Answer, call: Call, page: int, *, space: bool) -> None:
     """Say that a next page exists. The docs print a space after `<`; real answers were seen both ways."""
     url = f"{call.base}{call.path}?{urlencode({**call.query, 'page': str(page + 1)})}"
-    answer.headers["link"] = f"<{' ' if space else ''}{url}>;{' ' if not space else ''}rel=\"next\""
+    answer.headers["link"] = f'<{" " if space else ""}{url}>;{" " if not space else ""}rel="next"'
 
 
 def _whole(call: Call, name: str, default: int) -> int:

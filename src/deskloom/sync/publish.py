@@ -18,7 +18,7 @@ import numpy as np
 
 from deskloom import documents
 from deskloom.documents import RULES, Document
-from deskloom.errors import ItemError, NotFound
+from deskloom.errors import ItemError
 from deskloom.model import ItemFailure, Json, Kind
 from deskloom.protocols import Embedder, Point, VectorIndex, Vectors
 from deskloom.record import documents as record_documents
@@ -106,8 +106,7 @@ class Publisher:
 
     async def _changes(self, built: Built) -> Changes:
         """Compare documents with what was published, and embed the texts that are new."""
-        changes = Changes(deleted=[_point_id(claim) for claim in built.gone])
-        changes.deleted += [_point_id(claim) for claim, _ in built.failed if claim.embedder]
+        changes = Changes()
         whole: list[tuple[Claim, Document]] = []
         for claim, document in built.documents:
             if not self._same_texts(claim, document):
@@ -115,11 +114,10 @@ class Publisher:
             elif claim.payload_hash != document.payload_hash():
                 changes.payloads[document.id] = self._payload(document)
         vectors = await self._vectors(built, whole, changes)
-        failed = {id(claim) for claim, _ in built.failed}
-        whole = [pair for pair in whole if id(pair[0]) not in failed]
-        changes.points += await asyncio.to_thread(
-            lambda: [self._point(document, vectors) for _, document in whole]
-        )
+        refused = [claim for claim, _ in built.failed]
+        taken = [document for claim, document in whole if claim not in refused]
+        changes.points = await asyncio.to_thread(lambda: [self._point(document, vectors) for document in taken])
+        changes.deleted = [_point_id(claim) for claim in (*built.gone, *refused)]
         return changes
 
     def _same_texts(self, claim: Claim, document: Document) -> bool:
@@ -180,11 +178,9 @@ class Publisher:
 
     def _payload(self, document: Document) -> Json:
         """The payload with its `hash`, by which `verify` compares index and record."""
-        return document.payload | {"hash": self._fingerprint(document)}
-
-    def _fingerprint(self, document: Document) -> str:
-        parts = [self.embedder.name, RULES, document.section_hashes(), document.payload_hash()]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return document.payload | {
+            "hash": fingerprint(self.embedder.name, RULES, document.section_hashes(), document.payload_hash())
+        }
 
     async def _write(self, run: ActiveRun, collection: str, built: Built, changes: Changes) -> None:
         """Write to the index first; mark as published only what the index has acknowledged."""
@@ -200,12 +196,17 @@ class Publisher:
             done = [self._published(claim, document) for claim, document in built.documents if document.id not in lost]
             await record_documents.mark_published(step.tx, done, now=now)
             await record_documents.forget(step.tx, built.gone)
-            if lost:
-                claims = [claim for claim, document in built.documents if document.id in lost]
-                await record_documents.clear_published(step.tx, claims)
+            for claim, document in built.documents:
+                if document.id in lost:
+                    why = "the index had lost it"
+                    await record_documents.mark_failed(
+                        step.tx, claim, why, next_attempt_at=now, now=now, unpublished=True
+                    )
             kind = Kind.ARTICLE if collection == documents.ARTICLES else Kind.TICKET
             for claim, error in built.failed:
-                await record_documents.mark_failed(step.tx, claim, error.message, retry=error.retry, now=now)
+                await record_documents.mark_failed(
+                    step.tx, claim, error.message, next_attempt_at=None, now=now, unpublished=True
+                )
             refused = [
                 ItemFailure(kind=kind, key=_key(claim), reason=error.message, retry=False)
                 for claim, error in built.failed
@@ -230,11 +231,16 @@ class Publisher:
             claim=claim,
             sections=document.section_hashes(),
             payload_hash=document.payload_hash(),
-            fingerprint=self._fingerprint(document),
             embedder=self.embedder.name,
             rules=RULES,
             visibility=document.payload.get("visibility"),
         )
+
+
+def fingerprint(embedder: str, rules: int, sections: Mapping[str, str], payload_hash: str) -> str:
+    """The `hash` of a point: what it was made of. The record's `documents` row holds the same four."""
+    parts = [embedder, rules, dict(sections), payload_hash]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _key(claim: Claim) -> str:

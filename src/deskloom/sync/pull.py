@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom import record as store_of
 from deskloom.errors import DeletionHeld, ItemError
-from deskloom.model import Article, Cursor, ItemFailure, Kind, Page, Record, Ticket, Tombstone
+from deskloom.model import Cursor, ItemFailure, Kind, Page, Record, Ticket, Tombstone
 from deskloom.protocols import Known, Source, Stream, nothing_known
-from deskloom.record import articles, checkpoints, documents, failures, logs, tickets
-from deskloom.record.tickets import Stored
+from deskloom.record import checkpoints, documents, failures, logs, tickets
+from deskloom.record.copies import Stored
+from deskloom.record.store import keys as keys_of
+from deskloom.record.store import stamps, store
 from deskloom.sync.runs import ActiveRun, Step, uninterrupted
 from deskloom.sync.sweep import absent
 
@@ -38,15 +37,16 @@ async def pull(
     run.phase = f"reading {stream.name}"
     async for page in source.read(stream.name, cursor, limit=run.left if main else None, known=known):
         await uninterrupted(_commit(run, source, stream, bookmark, page, max_delete_share))
+        cursor = page.cursor
         on_page()
-    await uninterrupted(_complete(run, source, stream, bookmark))
+    await uninterrupted(_complete(run, source, stream, bookmark, cursor))
 
 
 async def restart(run: ActiveRun, source: Source, streams: Sequence[Stream]) -> None:
     """Forget the checkpoints of a full run's streams, once, when it starts for the first time."""
     async with run.step() as step:
         for stream in streams:
-            await checkpoints.save_checkpoint(step.tx, source.name, stream.name, None, now=run.clock(), completed=False)
+            await checkpoints.drop_checkpoint(step.tx, source.name, stream.name)
 
 
 async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None:
@@ -59,7 +59,7 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
         return
     run.phase = f"retrying {len(due)} {stream.name}"
     for failure in due:
-        record, failed = await _fetch(source, stream, failure.item_id)
+        record, failed = await _fetch(source, stream, failure.key)
         async with run.step() as step:
             await _store(run, step, source, stream, [record] if record else [], [failed] if failed else [])
         run.taken += 1
@@ -85,9 +85,17 @@ async def _commit(
         if page.listing is not None:
             records += await _absent(step, source, stream, page.listing, max_delete_share)
         await _store(run, step, source, stream, records, page.failures)
-        await _checkpoint(run, step.tx, source, bookmark, page.cursor)
+        await checkpoints.save_checkpoint(
+            step.tx,
+            source.name,
+            bookmark,
+            page.cursor,
+            now=run.clock(),
+            completed=False,
+            items=len(page.records),
+        )
     if stream.name == run.run.stream:
-        run.taken += len(page.records) + len(page.failures)
+        run.taken += len({item.key for item in (*page.records, *page.failures)})
         run.total = page.total if page.total is not None else run.total
 
 
@@ -100,7 +108,7 @@ async def _store(
     failed: Sequence[ItemFailure],
 ) -> None:
     now = run.clock()
-    stored = await store_of.store(step.tx, source.name, records, now=now)
+    stored = await store(step.tx, source.name, records, now=now)
     for kind, outcome in stored.items():
         await _mark_documents(step.tx, source, kind, outcome, run)
     unreadable = {failure.key for failure in failed}
@@ -121,9 +129,7 @@ async def _store(
         await logs.log_items(step.tx, stream.collection, changed, now=now)
 
 
-async def _mark_documents(
-    tx: AsyncConnection, source: Source, kind: Kind, stored: Stored, run: ActiveRun
-) -> None:
+async def _mark_documents(tx: AsyncConnection, source: Source, kind: Kind, stored: Stored, run: ActiveRun) -> None:
     """Say which documents may have to change because these records did."""
     now = run.clock()
     changed = (*stored.created, *stored.updated, *stored.touched)
@@ -153,9 +159,7 @@ def _document(kind: Kind, key: str) -> tuple[str, str]:
 async def _absent(
     step: Step, source: Source, stream: Stream, listing: frozenset[str], max_share: float
 ) -> list[Tombstone]:
-    if stream.kind is not Kind.ARTICLE:
-        return []
-    known = await articles.article_keys(step.tx, source.name)
+    known = await keys_of(step.tx, source.name, stream.kind)
     try:
         return absent(stream.kind, known=known, listing=listing, max_share=max_share, where=source.name)
     except DeletionHeld as held:
@@ -166,7 +170,7 @@ async def _absent(
 def _known(run: ActiveRun, source: str) -> Known:
     async def known(kind: Kind, keys: Sequence[str]) -> Mapping[str, str]:
         async with run.record.reading() as tx:
-            return await store_of.stamps(tx, source, kind, keys)
+            return await stamps(tx, source, kind, keys)
 
     return known
 
@@ -178,16 +182,13 @@ def _bookmark(run: ActiveRun, stream: Stream) -> str:
     return stream.name
 
 
-async def _checkpoint(run: ActiveRun, tx: AsyncConnection, source: Source, bookmark: str, cursor: Cursor) -> None:
-    await checkpoints.save_checkpoint(tx, source.name, bookmark, cursor, now=run.clock(), completed=False)
-
-
-async def _complete(run: ActiveRun, source: Source, stream: Stream, bookmark: str) -> None:
+async def _complete(run: ActiveRun, source: Source, stream: Stream, bookmark: str, cursor: Cursor | None) -> None:
+    """Note that the read reached its end; the bookmark of a run since a given time has served."""
     async with run.step() as step:
         if bookmark != stream.name:
             await checkpoints.drop_checkpoint(step.tx, source.name, bookmark)
-        else:
-            await checkpoints.complete_checkpoint(step.tx, source.name, bookmark, now=run.clock())
+        elif cursor is not None:
+            await checkpoints.save_checkpoint(step.tx, source.name, bookmark, cursor, now=run.clock(), completed=True)
 
 
 def _or_all(limit: int | None) -> int:

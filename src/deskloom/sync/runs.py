@@ -118,21 +118,14 @@ class ActiveRun:
             )
 
     async def pause(self) -> None:
-        """Give the lease back without ending the run: the next process goes on from the last committed page."""
-        self.phase = "paused"
+        """Give the run back unfinished: the next process goes on from the last committed page."""
         async with self.record.transaction() as tx:
-            await self._save(tx, Step(tx), lease=timedelta(0))
+            await self._save(tx, Step(tx))
+            await record_runs.requeue_run(tx, self.run)
 
     def progress(self, done: Counter[str]) -> Json:
         """What callers see while it runs: items done, items expected (or null), and the phase in words."""
-        return {"done": done["fetched"], "total": self.total, "phase": self._waiting() or self.phase}
-
-    def _waiting(self) -> str | None:
-        """What the run waits for, in words, while it does."""
-        if self.meter.waiting_until is None:
-            return None
-        seconds = max(1, round((self.meter.waiting_until - self.clock()).total_seconds()))
-        return f"waiting {seconds} s for {self.meter.waiting_for}"
+        return {"done": done["fetched"], "total": self.total, "phase": self.meter.waiting_for or self.phase}
 
     def _totals(self, adding: Counter[str]) -> dict[str, float]:
         totals: dict[str, float] = dict(self.counts + adding)
@@ -143,7 +136,7 @@ class ActiveRun:
         totals["waited_seconds"] += round(self.meter.waited_seconds, 1)
         return totals
 
-    async def _save(self, tx: AsyncConnection, step: Step, lease: timedelta | None = None) -> bool:
+    async def _save(self, tx: AsyncConnection, step: Step) -> bool:
         now = self.clock()
         return await record_runs.save_progress(
             tx,
@@ -152,7 +145,7 @@ class ActiveRun:
             counts=self._totals(step.counts),
             errors=(self.errors + step.errors)[:ERRORS_KEPT],
             error_count=self.error_count + len(step.errors),
-            lease_until=now + (self.lease if lease is None else lease),
+            lease_until=now + self.lease,
             now=now,
         )
 

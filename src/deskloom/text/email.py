@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from deskloom.text.html import CUT, tidy
+from deskloom.text.html import CUT
+from deskloom.text.plain import tidy
 from deskloom.text.quotes import quotation_at
 
 _QUOTED = re.compile(r"^\s{0,3}[>|](?!\s?\|)")
@@ -12,15 +13,21 @@ _RULE = re.compile(r"^[\s>*]*[-_=~*#+·.ᐧ—–|]*[\s*]*$")
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)")
 _SHORT_DELIMITER = re.compile(r"^\s{0,3}(?:--|__|—|–|––)\s*$")
 _LONG_DELIMITER = re.compile(r"^\s{0,3}(?:[-–—]{3,}|_{3,})\s*$")
-_CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|https?://|www\.|\+?\(?\d[\d\s().-]{7,}\d|\b(?:tel|phone|fax|mobile|skype)\b", re.I)
+_CONTACT = re.compile(
+    r"[\w.+-]+@[\w-]+\.\w|https?://|www\.|\+?\(?\d[\d\s().-]{7,}\d|\b(?:tel|phone|fax|mobile|skype)\b", re.I
+)
 
 _MY = (
-    r"my|mon|ma|mi|meu|minha|mio|mia|mijn|min|mein\w*|moj\w*|mého|mobil\w*|mobile|моего|iphone|ipad|android|blackberry|galaxy"
-    r"|outlook|yahoo|windows|mail(?:box)?|airmail|proton\w*|samsung|huawei|phone|cell|tablet|sparrow|nine|k-9|gmail|aol|t-online"
+    r"my|mon|ma|mi|meu|minha|mio|mia|mijn|min|mein\w*|moj\w*|mého|mobil\w*|mobile|моего|iphone|ipad|android"
+    r"|blackberry|galaxy"
+    r"|outlook|yahoo|windows|mail(?:box)?|airmail|proton\w*|samsung|huawei|phone|cell|tablet|sparrow|nine"
+    r"|k-9|gmail|aol|t-online"
 )
 _DEVICE = re.compile(
-    rf"^[\s\W_]{{0,6}}(?:(?:sent|envoyé|gesendet|enviado|enviada|inviato|verzonden|skickat|sendt|lähetetty|wysłan[eo]|отправлено"
-    rf"|odesláno|odoslané|trimis|gönderildi|dikirim)\s(?:from|by|via|with|using|de(?:puis)?|à partir de|von|mit|desde|do|da|dal|met"
+    rf"^[\s\W_]{{0,6}}(?:(?:sent|envoyé|gesendet|enviado|enviada|inviato|verzonden|skickat|sendt|lähetetty"
+    rf"|wysłan[eo]|отправлено"
+    rf"|odesláno|odoslané|trimis|gönderildi|dikirim)\s(?:from|by|via|with|using|de(?:puis)?|à partir de|von"
+    rf"|mit|desde|do|da|dal|met"
     rf"|vanaf|van|från|fra|z|ze|с|από|melalui|dari|mijn|min)?\s?\W?(?:{_MY})\b"
     rf"|von (?:{_MY})\b.{{0,40}}gesendet|get outlook for\b|outlook (?:für|pour|para|per|voor) (?:ios|android)\b"
     r"|diese nachricht wurde von mein|this (?:e-?mail|message) was sent from my"
@@ -37,19 +44,27 @@ _DISCLAIMER = re.compile(
     r"|diese (?:e-?mail|nachricht)[^.]{0,120}vertraulich|(?:ce (?:message|courriel)|cet e-?mail)[^.]{0,120}confidentiel"
     r"|este (?:mensaje|correo|mensagem|e-?mail)[^.]{0,120}confidencia|esta mensagem[^.]{0,120}confidencia"
     r"|(?:questo messaggio|questa e-?mail|il presente messaggio)[^.]{0,120}(?:riservat|confidenzial)"
-    r"|dit bericht[^.]{0,120}vertrouwelijk|please consider the environment before printing|p(?:lease )?think before you print"
-    r"|virus-free\.|viren?frei\.|to unsubscribe (?:from this|send)|you (?:received|are receiving) this (?:e-?mail|message) because)",
+    r"|dit bericht[^.]{0,120}vertrouwelijk|please consider the environment before printing"
+    r"|p(?:lease )?think before you print"
+    r"|virus-free\.|viren?frei\.|to unsubscribe (?:from this|send)|you (?:received"
+    r"|are receiving) this (?:e-?mail|message) because)",
     re.I,
 )
 _CLOSING = re.compile(
-    r"^\W{0,3}(?:(?:with |mit |met )?(?:(?:my |our )?(?:very )?(?:best|kind(?:est)?|warm(?:est)?|many|freundliche[nr]?|beste|viele|"
-    r"schöne|liebe|vriendelijke|hartelijke)\s)?(?:regards|wishes|grüße[n]?|grüsse[n]?|gru(?:ß|ss)|groet(?:en)?)|sincerely(?: yours)?"
-    r"|yours (?:sincerely|truly|faithfully)|cheers|best|thanks|thank you|thx|many thanks|thanks (?:again|in advance|so much)"
+    r"^\W{0,3}(?:(?:with |mit |met )?(?:(?:my |our )?(?:very )?(?:best|kind(?:est)?|warm(?:est)?|many"
+    r"|freundliche[nr]?|beste|viele|"
+    r"schöne|liebe|vriendelijke|hartelijke)\s)?(?:regards|wishes|grüße[n]?|grüsse[n]?|gru(?:ß|ss)"
+    r"|groet(?:en)?)|sincerely(?: yours)?"
+    r"|yours (?:sincerely|truly|faithfully)|cheers|best|thanks|thank you|thx|many thanks|thanks (?:again"
+    r"|in advance|so much)"
     r"|thanks (?:and|&) (?:best |kind )?regards|thank you (?:very much|so much|in advance)|respectfully|take care"
     r"|mfg|lg|vg|danke|vielen dank|cordialement|bien cordialement|salutations|merci(?: d'avance)?|bien à vous"
-    r"|(?:un )?saludos?(?: cordiales)?|atentamente|gracias|muchas gracias|atenciosamente|att|obrigad[oa]|cumprimentos|abraços"
-    r"|(?:cordiali|distinti) saluti|saluti|grazie(?: mille)?|mvg|bedankt|alvast bedankt|pozdraw\w+|z poważaniem|s pozdravem"
-    r"|děkuji|med vänlig hälsning|(?:med )?v?ennlig hilsen|mvh|hälsningar|hilsen|ystävällisin terveisin|terveisin|kiitos"
+    r"|(?:un )?saludos?(?: cordiales)?|atentamente|gracias|muchas gracias|atenciosamente|att|obrigad[oa]"
+    r"|cumprimentos|abraços"
+    r"|(?:cordiali|distinti) saluti|saluti|grazie(?: mille)?|mvg|bedankt|alvast bedankt|pozdraw\w+"
+    r"|z poważaniem|s pozdravem"
+    r"|děkuji|med vänlig hälsning|(?:med )?v?ennlig hilsen|mvh|hälsningar|hilsen|ystävällisin terveisin"
+    r"|terveisin|kiitos"
     r"|üdvözlettel|köszönöm|saygılarımla|teşekkürler|с уважением|спасибо)\s*[,.!]?\s*$",
     re.I,
 )
@@ -72,6 +87,27 @@ def own_or_all(text: str, *, closings: bool = False) -> str:
     return own_text(text, closings=closings) or tidy(
         "\n".join(re.sub(r"^(?:\s{0,3}>)+ ?", "", line) for line in text.replace(CUT, "").split("\n"))
     )
+
+
+_COURTESY = re.compile(
+    r"you(?:'|’)?re (?:very |most )?welcome|you are (?:very |most )?welcome|no problem|my pleasure|(?:glad"
+    r"|happy|pleased|good) to (?:hear|help|know)"
+    r"|glad (?:it|that|you)|thanks? (?:you )?(?:very much |so much )?for (?:contacting|your|the|letting"
+    r"|getting|confirming)"
+    r"|clos(?:e|ing) (?:this|the|your) (?:ticket|case|request)|(?:ticket|case|request) (?:has been|is|was"
+    r"|will be) (?:now )?closed"
+    r"|(?:have a|enjoy your) (?:nice|great|good|lovely)?\s?(?:day|weekend|week)|gern geschehen|freut mich"
+    r"|kein problem|de rien"
+    r"|je vous en prie|avec plaisir|de nada|con gusto|por nada|di niente|prego|graag gedaan|var så god"
+    r"|proszę bardzo|není zač",
+    re.I,
+)
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether a reply says thanks, goodbye or "closing this" and nothing else: short, or without a second sentence."""
+    words = text.split()
+    return len(words) < 3 or (len(words) <= 30 and _COURTESY.search(text) is not None and "http" not in text)
 
 
 def _without_quotes(lines: list[str]) -> list[str]:

@@ -7,43 +7,30 @@ malformed markup nor 100,000 nested elements are a danger. HELPDESK-APIS T51: te
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 
 from turbohtml.saxparse import SaxHandler, sax_parse
 
 from deskloom.text.links import target_to_show
+from deskloom.text.markup import (
+    LINES,
+    OUTLOOK_RULE,
+    OUTLOOK_RULE_REVERSED,
+    PARAGRAPHS,
+    QUOTE_CLASSES,
+    REST_IDS,
+    SIGNATURE_CLASSES,
+    SIGNATURE_IDS,
+    SKIPPED,
+)
+from deskloom.text.plain import printable, tidy
 
 CUT = "\ue000"
 """Marks, in text made with `mail=True`, the line from which on an e-mail is a quotation."""
 
-_SKIPPED = frozenset(
-    "audio canvas datalist embed head iframe map math nav noscript object picture script select style svg template "
-    "textarea title video".split()
-)
-_PARAGRAPHS = frozenset(
-    "article aside blockquote dl fieldset figure footer h1 h2 h3 h4 h5 h6 header hr main ol p pre section table ul".split()
-)
-_LINES = frozenset(
-    "address body caption center dd details dir div dt figcaption form html legend li optgroup option summary tbody "
-    "tfoot thead tr".split()
-)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
 _DEEPEST = 8
 """Quotation marks, list indents and tables in tables are followed this deep; beyond it the text stays, flat."""
-
-# What mail programs put around the message they answer, and around a signature. Public knowledge of their markup.
-_QUOTE_CLASSES = frozenset(
-    "gmail_quote gmail_quote_container gmail_extra moz-cite-prefix yahoo_quoted zmail_extra freshdesk_quote "
-    "protonmail_quote tutanota_quote front-blockquote quoted-text moz-forward-container".split()
-)
-_REST_IDS = frozenset(("divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container", "x_divrplyfwdmsg"))
-_SIGNATURE_CLASSES = frozenset(
-    "gmail_signature moz-signature protonmail_signature_block ms-outlook-mobile-signature zm_signature".split()
-)
-_SIGNATURE_IDS = frozenset(("applemailsignature", "ms-outlook-mobile-signature", "signature", "x_signature"))
-_OUTLOOK_RULE = re.compile(r"border-top\s*:\s*(?:solid|1pt solid|\S+ solid)[^;]*#?(?:b5c4df|e1e1e1)", re.I)
-_OUTLOOK_RULE_REVERSED = re.compile(r"border-top\s*:\s*#(?:b5c4df|e1e1e1)\s+\S+\s+solid", re.I)
 
 
 def html_to_text(html: str, *, mail: bool = False) -> str:
@@ -51,41 +38,8 @@ def html_to_text(html: str, *, mail: bool = False) -> str:
     program marked are left out, as `own_text` expects. Any input is fine; nothing is raised."""
     writer = _Writer(mail)
     sax_parse(printable(html), writer)
-    return tidy(writer.text())
-
-
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
-    "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\ue000]"
-    # joiners mean something between Arabic and Indic letters and in emoji, nothing elsewhere
-    "|(?<![\u0600-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
-)
-_SPACES = re.compile("[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
-_MANY_BREAKS = re.compile(r"\n{3,}")
-
-
-def printable(text: str) -> str:
-    """The text without NUL, control and invisible characters, surrogates and this package's own marks; LF only."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
-    return _INVISIBLE.sub("", text.replace("\x85", "\n"))
-
-
-def tidy(text: str) -> str:
-    """NFC, no space at the ends of lines, at most one empty line in a row."""
-    lines = (line.rstrip() for line in text.split("\n"))
-    return unicodedata.normalize("NFC", _MANY_BREAKS.sub("\n\n", "\n".join(lines)).strip("\n").rstrip())
-
-
-def plain_to_text(text: str) -> str:
-    """The same for text that is no HTML: invisible characters gone, U+00A0 and its kin a space, NFC."""
-    lines = (indent(line) for line in printable(text).split("\n"))
-    return tidy("\n".join(lines))
-
-
-def indent(line: str) -> str:
-    """The line with its leading spaces kept and every other run of spaces made one."""
-    body = line.lstrip("\t \u00a0\u3000")
-    return " " * (len(line) - len(body)) + _SPACES.sub(" ", body)
+    # once more, for what came in as entities
+    return tidy(CUT.join(map(printable, writer.text().split(CUT))))
 
 
 class _Table:
@@ -127,14 +81,14 @@ class _Writer(SaxHandler):
             self.skipping += 1
             return
         named = {name: value or "" for name, value in attrs} if attrs else {}
-        if tag in _SKIPPED or (named and self._left_out(named)):
+        if tag in SKIPPED or (named and self._left_out(named)):
             self.skipping = 1
             return
         undo = ""
-        if tag in _PARAGRAPHS:
+        if tag in PARAGRAPHS:
             self._break(1 if self.lists and tag in ("p", "ul", "ol") else 2)
             undo = "P"
-        elif tag in _LINES:
+        elif tag in LINES:
             self._break(1)
             undo = "L"
         if self.mail and (tag == "blockquote" or (named and self._quotation(tag, named))):
@@ -177,6 +131,8 @@ class _Writer(SaxHandler):
     def characters(self, data: str) -> None:
         if self.skipping:
             return
+        if CUT in data:
+            data = data.replace(CUT, "")
         if self.pre:
             for number, line in enumerate(data.split("\n")):
                 if number:
@@ -323,22 +279,22 @@ class _Writer(SaxHandler):
         if "hidden" in named or ("style" in named and _HIDDEN.search(named["style"])):
             return True
         return self.mail and (
-            named.get("id", "").lower() in _SIGNATURE_IDS
-            or not _SIGNATURE_CLASSES.isdisjoint(named.get("class", "").lower().split())
+            named.get("id", "").lower() in SIGNATURE_IDS
+            or not SIGNATURE_CLASSES.isdisjoint(named.get("class", "").lower().split())
             or named.get("data-smartmail") == "gmail_signature"
         )
 
     def _quotation(self, tag: str, named: Mapping[str, str]) -> bool:
         style = named.get("style", "")
-        if named.get("id", "").lower() in _REST_IDS or (
-            style and (_OUTLOOK_RULE.search(style) or _OUTLOOK_RULE_REVERSED.search(style))
+        if named.get("id", "").lower() in REST_IDS or (
+            style and (OUTLOOK_RULE.search(style) or OUTLOOK_RULE_REVERSED.search(style))
         ):
             self._break(1)
             self._write(CUT)
             self._break(1)
             return False
         return (
-            not _QUOTE_CLASSES.isdisjoint(named.get("class", "").lower().split())
+            not QUOTE_CLASSES.isdisjoint(named.get("class", "").lower().split())
             or named.get("data-marker") == "__QUOTED_TEXT__"
             or named.get("name") in ("quote", "messageReplySection")
             or named.get("id") in ("OLK_SRC_BODY_SECTION", "yahoo_quoted")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 _WROTE = (
     r"wrote|writes|a écrit|ecrit|schrieb|hat geschrieben|geschrieben|schreef|geschreven|escribi[óo]|ha escrito|escreveu"
     r"|ha scritto|skrev|skrifaði|kirjoitti|napisał(?:a|\(a\)|/a)?|napísala?|napsal(?:a|\(a\))?|napisa[ol]a?|írta|yazdı"
-    r"|написала?|написав|пише|пишет|έγραψε|a scris|rašė|kirjutas|rakstīja|menulis|đã viết|เขียน|写道|寫道|書きました|のメール"
+    r"|написала?|написав|пише|пишет|έγραψε|a scris|rašė|kirjutas|rakstīja|menulis|đã viết|เขียน|写道|寫道|書きました"
+    r"|のメール"
     r"|님이 작성|작성|كتب|نوشت|כתבה?"
 )
 _VERB = re.compile(rf"(?:^|[\s>\"')\]】，,]|\d)(?:{_WROTE})(?![\w])|写道|寫道|書きました", re.I)
@@ -17,22 +18,25 @@ _MAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,80}@[\w-]{1,80}(?:\.[\w-]{1,60})+
 _YEAR = r"(?:19|20)\d\d"
 _DATE = re.compile(
     rf"\b\d{{1,2}}[./-]\d{{1,2}}[./-](?:{_YEAR}|\d\d)\b|\b{_YEAR}[./-]\s?\d{{1,2}}[./-]\s?\d{{1,2}}\b|{_YEAR}\s?[年년]"
-    rf"|\b\d{{1,2}}\.?\s(?:de\s)?[^\W\d_]{{3,12}}\.?,?\s(?:de\s)?{_YEAR}\b|\b[^\W\d_]{{3,12}}\.?\s\d{{1,2}},?\s{_YEAR}\b"
+    rf"|\b\d{{1,2}}\.?\s(?:de\s)?[^\W\d_]{{3,12}}\.?,?\s(?:de\s)?{_YEAR}\b"
+    rf"|\b[^\W\d_]{{3,12}}\.?\s\d{{1,2}},?\s{_YEAR}\b"
 )
 _STARTER = re.compile(
-    r"^(?:on|at|le|am|op|el|em|il|in data|den|dnia|w dniu|dne|dňa|v|kuupäeval|pe|ma|ti|ke|to|la|su|tir|ons|tor|fre|lør|søn"
+    r"^(?:on|at|le|am|op|el|em|il|in data|den|dnia|w dniu|dne|dňa|v|kuupäeval|pe|ma|ti|ke|to|la|su|tir|ons"
+    r"|tor|fre|lør|søn"
     r"|man|пн|вт|ср|чт|пт|сб|вс|в|з|στις|la|tarihinde|pada|vào|วันที่|在|於|בתאריך|في|در)\b\.?,?\s?.{0,40}\d",
     re.I,
 )
 _DATED_SENDER = re.compile(
     rf"^(?:[^\W\d_]{{2,12}}\.?,?\s)?(?:\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|{_YEAR}[./-]\d{{1,2}}[./-]\d{{1,2}}"
-    rf"|\d{{1,2}}\.?\s[^\W\d_]{{3,12}}\.?\s{_YEAR})[^@]{{0,120}}@[^\s@]{{1,80}}>?\s?[:：]?$"
+    rf"|\d{{1,2}}\.?\s[^\W\d_]{{3,12}}\.?\s{_YEAR}|{_YEAR}\s?[年년])[^@]{{0,120}}@[^\s@]{{1,80}}>?\s?[:：]?$"
 )
 _GMAIL_SENDER = re.compile(rf"^{_YEAR}-\d\d-\d\d \d{{1,2}}:\d\d (?:GMT|UTC)[+-]\d{{1,2}}:\d\d\s?\S.{{0,100}}$")
 _BARE_SENDER = re.compile(r"^[^<>@:]{1,60}<[^<>\s@]{1,80}@[^<>\s]{1,100}>\s*[:：]?$")
 
 _MESSAGE = (
-    r"message|nachricht|mensaje|mensagem|messaggio|bericht|besked|melding|meddelande|viesti|wiadomość|zpráva|správa|üzenet"
+    r"message|nachricht|mensaje|mensagem|messaggio|bericht|besked|melding|meddelande|viesti|wiadomość"
+    r"|zpráva|správa|üzenet"
     r"|mesaj|mesajul|ileti|сообщение|повідомлення|μήνυμα|pesan|e-?mail|邮件|郵件|メッセージ|메시지|원본|رسالة|הודעה"
 )
 _SEPARATOR = re.compile(
@@ -44,15 +48,21 @@ _SEPARATOR = re.compile(
 )
 
 _LABELS = {
-    "from": "from|von|de|da|van|från|fra|od|от|від|lähettäjä|kimden|gönderen|feladó|από|expéditeur|remitente|mittente|dari"
+    "from": "from|von|de|da|van|från|fra|od|от|від|lähettäjä|kimden|gönderen|feladó|από|expéditeur"
+    "|remitente|mittente|dari"
     "|frá|差出人|发件人|發件人|寄件者|보낸 ?사람|من|מאת|จาก",
-    "date": "sent|date|gesendet|gesendet am|datum|envoyé|envoyé le|date d'envoi|enviado|enviado el|enviado em|enviada em"
-    "|fecha|data|inviato|verzonden|skickat|sendt|dato|lähetetty|päivämäärä|päiväys|wysłano|data wysłania|отправлено|дата|"
-    "надіслано|odesláno|odoslané|tarih|gönderilen|gönderme tarihi|elküldve|dátum|送信日時|日時|日付|发送时间|發送時間|日期"
+    "date": "sent|date|gesendet|gesendet am|datum|envoyé|envoyé le|date d'envoi|enviado|enviado el"
+    "|enviado em|enviada em"
+    "|fecha|data|inviato|verzonden|skickat|sendt|dato|lähetetty|päivämäärä|päiväys|wysłano|data wysłania"
+    "|отправлено|дата|"
+    "надіслано|odesláno|odoslané|tarih|gönderilen|gönderme tarihi|elküldve|dátum|送信日時|日時|日付"
+    "|发送时间|發送時間"
+    "|日期"
     "|날짜|보낸 ?날짜|التاريخ|תאריך|dikirim|tanggal",
     "to": "to|an|à|a|para|per|aan|till|til|do|кому|komu|kime|címzett|vastaanottaja|kepada|宛先|收件人|收件者|받는 ?사람"
     "|إلى|אל",
-    "subject": "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|тема|předmět|predmet|konu|tárgy|aihe"
+    "subject": "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|тема|předmět|predmet"
+    "|konu|tárgy|aihe"
     "|otsikko|perihal|件名|主题|主旨|主題|제목|الموضوع|נושא",
     "other": "cc|bcc|kopie|copie|kopi|reply-to|risposta|répondre à|antwort an|importance|priority|attachments",
 }
@@ -149,5 +159,8 @@ def _is_attribution(text: str, *, dated: bool, starts: bool) -> bool:
     return (
         mail
         and text.endswith((":", "："))
-        and ((_VERB.search(text) is not None and (starts or dated or _DATE.search(text) is not None)) or (starts and dated))
+        and (
+            (_VERB.search(text) is not None and (starts or dated or _DATE.search(text) is not None))
+            or (starts and dated)
+        )
     )

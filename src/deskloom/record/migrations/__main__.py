@@ -28,9 +28,7 @@ async def revise(message: str) -> None:
             number = f"{len(revisions()) + 1:04}"
             async with record.transaction() as tx:
                 await tx.run_sync(
-                    lambda connection: command.revision(
-                        config(connection), message, autogenerate=True, rev_id=number
-                    )
+                    lambda connection: command.revision(config(connection), message, autogenerate=True, rev_id=number)
                 )
         finally:
             await record.aclose()

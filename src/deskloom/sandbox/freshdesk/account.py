@@ -50,7 +50,10 @@ def list_ticket_fields(desk: Desk, call: Call) -> Answer:
         "agent": {row["contact"]["name"]: row["id"] for row in desk.agents},
         "product": {row["name"]: row["id"] for row in desk.products},
     }
-    rows = [{**field, "choices": filled[field["name"]]} if field["name"] in filled else field for field in desk.ticket_fields]
+    rows = [
+        {**field, "choices": filled[field["name"]]} if field["name"] in filled else field
+        for field in desk.ticket_fields
+    ]
     return Answer(body=[row for row in rows if kind is None or row["type"] == kind])
 
 
@@ -76,7 +79,14 @@ def list_roles(desk: Desk, call: Call) -> Answer:
     made = "2025-01-06T08:00:00Z"
     names = ("Account Administrator", "Administrator", "Supervisor", "Agent")
     rows: list[Row] = [
-        {"id": 15_200_000_001 + n, "name": name, "description": f"{name} of this account", "default": True, "created_at": made, "updated_at": made}
+        {
+            "id": 15_200_000_001 + n,
+            "name": name,
+            "description": f"{name} of this account",
+            "default": True,
+            "created_at": made,
+            "updated_at": made,
+        }
         for n, name in enumerate(names)
     ]
     return paged(desk, call, rows, shapes.sent)

@@ -166,7 +166,14 @@ AGENT_CONTACT: Row = {
     "updated_at": None,
 }
 
-CATEGORY: Row = {"id": 0, "name": None, "description": None, "visible_in_portals": [], "created_at": None, "updated_at": None}
+CATEGORY: Row = {
+    "id": 0,
+    "name": None,
+    "description": None,
+    "visible_in_portals": [],
+    "created_at": None,
+    "updated_at": None,
+}
 
 FOLDER: Row = {
     "id": 0,

@@ -8,7 +8,13 @@ from typing import Any
 from deskloom.sandbox.answers import Call, allow, invalid
 from deskloom.sandbox.rows import Row
 
-_NAMES: dict[type, str] = {int: "Positive Integer", str: "String", bool: "Boolean", list: "Array", dict: "key/value pair object"}
+_NAMES: dict[type, str] = {
+    int: "Positive Integer",
+    str: "String",
+    bool: "Boolean",
+    list: "Array",
+    dict: "key/value pair object",
+}
 
 
 def body_of(call: Call, kinds: Mapping[str, type]) -> Row:
@@ -22,7 +28,11 @@ def body_of(call: Call, kinds: Mapping[str, type]) -> Row:
         if value is None:
             continue
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            raise invalid(name, f"Value set is of type {type(value).__name__}. It should be a/an {_NAMES[wanted]}", "datatype_mismatch")
+            raise invalid(
+                name,
+                f"Value set is of type {type(value).__name__}. It should be a/an {_NAMES[wanted]}",
+                "datatype_mismatch",
+            )
     return dict(body)
 
 

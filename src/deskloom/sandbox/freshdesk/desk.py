@@ -37,7 +37,9 @@ def _updated(row: Row) -> tuple[Hashable, str]:
 
 
 def _solution_parent(row: Row) -> tuple[Hashable, str]:
-    return row.get("folder_id") or row.get("parent_folder_id") or ("category", row.get("category_id")), row["created_at"]
+    return row.get("folder_id") or row.get("parent_folder_id") or ("category", row.get("category_id")), row[
+        "created_at"
+    ]
 
 
 class Desk:
@@ -81,6 +83,8 @@ class Desk:
         self.contact_fields: list[Row] = []
         self._due: list[tuple[str, int]] = []
         self._ids: dict[str, int] = {}
+        self._archived: tuple[str, int] | None = None
+        self._sla_ran = ""
 
     # ------------------------------------------------------------------------------------------------ who calls
 
@@ -98,17 +102,19 @@ class Desk:
 
     def new_id(self, kind: str, rows: Rows, first: int) -> int:
         """The next id. Ids are never used again, not even those of rows that are gone."""
-        last = self._ids.get(kind)
-        if last is None:
-            last = max(rows.newest_id(), first - 1)
-        self._ids[kind] = last + 1
-        return last + 1
+        key = self._ids.get(kind) or max(rows.newest_id(), first - 1)
+        while (key := key + 1) in rows:
+            pass
+        self._ids[kind] = key
+        return key
 
     def new_person_id(self) -> int:
         """Contacts and agents share one number space (HELPDESK-APIS rule 17)."""
-        last = self._ids.get("person") or max(self.contacts.newest_id(), self.agents.newest_id(), 15_000_000_000)
-        self._ids["person"] = last + 1
-        return last + 1
+        key = self._ids.get("person") or max(self.contacts.newest_id(), self.agents.newest_id(), 15_000_000_000)
+        while (key := key + 1) in self.contacts or key in self.agents:
+            pass
+        self._ids["person"] = key
+        return key
 
     def stamp(self) -> str:
         return self.clock.stamp()
@@ -126,15 +132,21 @@ class Desk:
         self._due.append((stamp(self.clock.now() + timedelta(seconds=after)), ticket_id))
 
     def settle(self) -> None:
-        """Let what is due happen; called before every request."""
+        """Let what is due happen; called before every request. The SLA pass looks once a
+        minute of the clock, archiving once an hour."""
         if self._due:
             now = self.stamp()
             ripe = [ticket_id for at, ticket_id in self._due if at <= now]
             self._due = [(at, ticket_id) for at, ticket_id in self._due if at > now]
             for ticket_id in ripe:
                 self._fill_due(ticket_id)
-        if self.switches.archive_after_days is not None:
-            self.archive(older_than=timedelta(days=self.switches.archive_after_days))
+        if self.switches.sla_on_clock and self.stamp()[:16] != self._sla_ran:
+            self._sla_ran = self.stamp()[:16]
+            self.run_sla()
+        days, hour = self.switches.archive_after_days, self.stamp()[:13]
+        if days is not None and (hour, days) != self._archived:
+            self._archived = hour, days
+            self.archive(older_than=timedelta(days=days))
 
     def _fill_due(self, ticket_id: int) -> None:
         row = self.tickets.get(ticket_id)

@@ -68,6 +68,12 @@ def _field(number: int, name: str, label: str, kind: str, choices: Any = None) -
         row["choices"] = choices
     if kind == "nested_field":
         row["nested_ticket_fields"] = [
-            {"id": row["id"] + 500, "name": f"{name}_2", "label": f"{label} detail", "level": 2, "ticket_field_id": row["id"]}
+            {
+                "id": row["id"] + 500,
+                "name": f"{name}_2",
+                "label": f"{label} detail",
+                "level": 2,
+                "ticket_field_id": row["id"],
+            }
         ]
     return row

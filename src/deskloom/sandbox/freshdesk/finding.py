@@ -126,7 +126,18 @@ def search_tickets(desk: Desk, call: Call) -> Answer:
 
 
 def search_contacts(desk: Desk, call: Call) -> Answer:
-    names = {"email", "phone", "mobile", "company_id", "language", "active", "created_at", "updated_at", "time_zone", "tag"}
+    names = {
+        "email",
+        "phone",
+        "mobile",
+        "company_id",
+        "language",
+        "active",
+        "created_at",
+        "updated_at",
+        "time_zone",
+        "tag",
+    }
     test = _query(call, frozenset(names))
     rows = [desk.contacts.get(key) or {} for key in desk.contacts.ids("name", "live")]
     shown = (shapes.contact(desk, row, view=True) for row in rows)
@@ -161,5 +172,7 @@ def search_solutions(desk: Desk, call: Call) -> Answer:
 def autocomplete_companies(desk: Desk, call: Call) -> Answer:
     allow(call.query, frozenset({"name"}))
     start = call.query.get("name", "").casefold()
-    rows = [{"id": row["id"], "name": row["name"]} for row in desk.companies if row["name"].casefold().startswith(start)]
+    rows = [
+        {"id": row["id"], "name": row["name"]} for row in desk.companies if row["name"].casefold().startswith(start)
+    ]
     return Answer(body={"companies": rows})

@@ -20,13 +20,17 @@ _WRONG = {"code": "invalid_credentials", "message": "You have to be logged in to
 _HTML = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
 
 
-def answer(desk: Desk, verb: str, path: str, query: str, headers: Mapping[str, str], body: bytes, base: str) -> tuple[Answer, str, int]:
+def answer(
+    desk: Desk, verb: str, path: str, query: str, headers: Mapping[str, str], body: bytes, base: str
+) -> tuple[Answer, str, int]:
     """The answer to a request, the endpoint's name, and the credits it used. Never raises."""
     members = dict(parse_qsl(query, keep_blank_values=True))
     template, ids, language, found = routes.find(verb, path.removeprefix(ROOT))
     name = f"{verb} /{template}"
     cost = routes.credits_of(desk, template, verb, members)
-    limits, wait = desk.limits.charge(name, cost, parts_in=desk.switches.sublimits_count, total_of=desk.switches.rate_total)
+    limits, wait = desk.limits.charge(
+        name, cost, parts_in=desk.switches.sublimits_count, total_of=desk.switches.rate_total
+    )
     if wait is not None:
         return _finish(desk, too_many(desk, wait), limits), name, 0
     try:
@@ -40,7 +44,9 @@ def answer(desk: Desk, verb: str, path: str, query: str, headers: Mapping[str, s
         if desk.switches.suspended and verb != "GET":
             raise denied("account_suspended", "Your account has been suspended.")
         sent = _body(verb, headers, body)
-        call = Call(method=verb, path=path, query=members, base=base, ids=ids, language=language, body=sent, agent=agent)
+        call = Call(
+            method=verb, path=path, query=members, base=base, ids=ids, language=language, body=sent, agent=agent
+        )
         result = route.handler(desk, call)
     except Refused as refused:
         result = refused.answer

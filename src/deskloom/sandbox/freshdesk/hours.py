@@ -28,7 +28,11 @@ def list_time_entries(desk: Desk, call: Call) -> Answer:
     def wanted(row: Row) -> bool:
         at = row["executed_at"]
         fits = (after is None or at >= after) and (before is None or at <= before)
-        return fits and (billable is None or row["billable"] == (billable == "true")) and all(row.get(k) == v for k, v in equal.items())
+        return (
+            fits
+            and (billable is None or row["billable"] == (billable == "true"))
+            and all(row.get(k) == v for k, v in equal.items())
+        )
 
     ids = [key for key in desk.time_entries.ids("updated", "all") if wanted(desk.time_entries.get(key) or {})]
     return paged(desk, call, ids, lambda key: shapes.time_entry(_counted(desk, desk.time_entries.get(key) or {})))

@@ -39,7 +39,11 @@ def list_contacts(desk: Desk, call: Call) -> Answer:
             start = desk.contacts.since("updated", shelf, since, inclusive=desk.switches.updated_since_inclusive)
             recent = {key for _, key in desk.contacts.order("updated", shelf)[start:]}
             ids = [key for key in ids if key in recent]
-    equal: Row = {name: call.query[name] for name in ("email", "mobile", "phone", "contact_type", "unique_external_id") if name in call.query}
+    equal: Row = {
+        name: call.query[name]
+        for name in ("email", "mobile", "phone", "contact_type", "unique_external_id")
+        if name in call.query
+    }
     if "company_id" in call.query:
         equal["company_id"] = number_of(call, "company_id")
     if state in ("verified", "unverified"):
@@ -47,7 +51,9 @@ def list_contacts(desk: Desk, call: Call) -> Answer:
     if equal:
         rows = (desk.contacts.get(key) or {} for key in ids)
         defaults = {"active": True, "contact_type": "contact"}
-        ids = [row["id"] for row in rows if all({**defaults, **row}.get(name) == value for name, value in equal.items())]
+        ids = [
+            row["id"] for row in rows if all({**defaults, **row}.get(name) == value for name, value in equal.items())
+        ]
     return paged(desk, call, ids, lambda key: shapes.contact(desk, desk.contacts.get(key) or {}, view=False))
 
 
@@ -60,7 +66,11 @@ def create_contact(desk: Desk, call: Call) -> Answer:
     body = body_of(call, _CONTACT)
     required(body, "name")
     if not any(body.get(name) for name in ("email", "phone", "mobile", "twitter_id", "unique_external_id")):
-        raise invalid("email", "Please fill at least 1 of email, mobile, phone, twitter_id, unique_external_id fields", "missing_field")
+        raise invalid(
+            "email",
+            "Please fill at least 1 of email, mobile, phone, twitter_id, unique_external_id fields",
+            "missing_field",
+        )
     _unique_email(desk, body, None)
     now = desk.stamp()
     row = desk.contacts.put({**body, "id": desk.new_person_id(), "created_at": now, "updated_at": now})
@@ -140,7 +150,12 @@ def _unique_email(desk: Desk, body: Row, own: int | None) -> None:
         return
     for other in (*desk.contacts, *desk.agents):
         if other.get("contact", other).get("email") == email and other["id"] != own:
-            error = {"field": "email", "message": "It should be a unique value", "code": "duplicate_value", "additional_info": {"user_id": other["id"]}}
+            error = {
+                "field": "email",
+                "message": "It should be a unique value",
+                "code": "duplicate_value",
+                "additional_info": {"user_id": other["id"]},
+            }
             raise Refused(409, {"description": "Validation failed", "errors": [error]})
 
 
@@ -168,7 +183,12 @@ def create_company(desk: Desk, call: Call) -> Answer:
     required(body, "name")
     _unique_name(desk, body, None)
     now = desk.stamp()
-    row = {**_without_prefix(desk, body), "id": desk.new_id("company", desk.companies, 15_100_000_001), "created_at": now, "updated_at": now}
+    row = {
+        **_without_prefix(desk, body),
+        "id": desk.new_id("company", desk.companies, 15_100_000_001),
+        "created_at": now,
+        "updated_at": now,
+    }
     desk.companies.put(row)
     return Answer(201, shapes.company(desk, row), {"location": f"{call.base}/api/v2/companies/{row['id']}"})
 
@@ -215,7 +235,10 @@ def _without_prefix(desk: Desk, body: Row) -> Row:
         return body
     if any(not name.startswith(prefix) for name in body["custom_fields"]):
         raise unexpected("custom_fields")
-    return {**body, "custom_fields": {name.removeprefix(prefix): value for name, value in body["custom_fields"].items()}}
+    return {
+        **body,
+        "custom_fields": {name.removeprefix(prefix): value for name, value in body["custom_fields"].items()},
+    }
 
 
 def _unique_name(desk: Desk, body: Row, own: int | None) -> None:

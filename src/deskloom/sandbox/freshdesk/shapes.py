@@ -47,6 +47,8 @@ def ticket(desk: Desk, row: Row, includes: Iterable[str] = (), *, view: bool = F
         out["associated_tickets_list"] = row.get("associated_tickets_list", [])
         if row.get("_archived"):
             out["archived"] = True
+    if not out.get("deleted"):
+        out.pop("deleted", None)
     for include in includes:
         if include == "stats":
             out["stats"] = {**blanks.STATS, **row.get("stats", {})}
@@ -79,6 +81,8 @@ def conversation(row: Row) -> Row:
 
 def contact(desk: Desk, row: Row, *, view: bool) -> Row:
     out = {**blanks.CONTACT, **sent(row)}
+    if not out.get("deleted"):
+        out.pop("deleted", None)
     if view:
         return {**blanks.CONTACT_VIEW, **out}
     if desk.switches.other_companies == "ids":

@@ -158,7 +158,9 @@ _ARTICLE: dict[str, type] = {
 
 def _made(desk: Desk, rows: Rows, members: Row) -> Row:
     now = desk.stamp()
-    return rows.put({**members, "id": desk.new_id("solution", _largest(desk), FIRST_ID), "created_at": now, "updated_at": now})
+    return rows.put(
+        {**members, "id": desk.new_id("solution", _largest(desk), FIRST_ID), "created_at": now, "updated_at": now}
+    )
 
 
 def _largest(desk: Desk) -> Rows:
@@ -176,7 +178,9 @@ def create_folder(desk: Desk, call: Call) -> Answer:
     body = body_of(call, _FOLDER)
     required(body, "name")
     _row(desk.categories, call.id)
-    return Answer(201, folder(desk, _made(desk, desk.folders, {**body, "category_id": call.id}), None, with_category=True))
+    return Answer(
+        201, folder(desk, _made(desk, desk.folders, {**body, "category_id": call.id}), None, with_category=True)
+    )
 
 
 def create_article(desk: Desk, call: Call) -> Answer:
@@ -200,7 +204,9 @@ def translate_article(desk: Desk, call: Call) -> Answer:
     if call.method == "POST":
         required(body, "title", "description")
     set_translation(desk, row, language, _flat_seo(body))
-    return Answer(201 if call.method == "POST" else 200, article(desk, _one(desk, call, desk.articles, call.id), language))
+    return Answer(
+        201 if call.method == "POST" else 200, article(desk, _one(desk, call, desk.articles, call.id), language)
+    )
 
 
 def set_translation(desk: Desk, row: Row, language: str, members: Row) -> None:

@@ -67,6 +67,9 @@ class Switches:
     due_fill_bumps: bool = False
     """Filling in `due_by` seconds later moves `updated_at` (2.4, the ticket that moved 8 s later)."""
 
+    sla_on_clock: bool = False
+    """An SLA pass runs with the clock, once a minute; else only by the control API."""
+
     solutions_paged: bool = True
     """The solutions lists are paged; False: they send everything and refuse `page` (9)."""
 

@@ -50,12 +50,32 @@ def reply(desk: Desk, call: Call) -> Answer:
     required(body, "body")
     author = body.get("user_id") or call.agent["id"]
     to = (shapes.requester(desk, ticket.get("requester_id")) or {}).get("email")
-    extra = {"cc_emails": body.get("cc_emails") or [], "bcc_emails": body.get("bcc_emails") or [], "to_emails": [to] if to else []}
+    extra: Row = {
+        "cc_emails": body.get("cc_emails") or [],
+        "bcc_emails": body.get("bcc_emails") or [],
+        "to_emails": [to] if to else [],
+    }
     sender = body.get("from_email") or f"{desk.name} <{SUPPORT}>"
-    row = add_message(desk, ticket, body["body"], user_id=author, source=0, from_email=sender, support_email=SUPPORT, **extra)
-    names = ("body", "body_text", "id", "user_id", "from_email", "cc_emails", "bcc_emails", "ticket_id", "attachments", "created_at", "updated_at")
+    row = add_message(
+        desk, ticket, body["body"], user_id=author, source=0, from_email=sender, support_email=SUPPORT, **extra
+    )
+    names = (
+        "body",
+        "body_text",
+        "id",
+        "user_id",
+        "from_email",
+        "cc_emails",
+        "bcc_emails",
+        "ticket_id",
+        "attachments",
+        "created_at",
+        "updated_at",
+    )
     whole = shapes.conversation(row)
-    return Answer(201, {**{name: whole[name] for name in names}, "structured_body": None, "replied_to": row["to_emails"]})
+    return Answer(
+        201, {**{name: whole[name] for name in names}, "structured_body": None, "replied_to": row["to_emails"]}
+    )
 
 
 def note(desk: Desk, call: Call) -> Answer:
@@ -65,16 +85,43 @@ def note(desk: Desk, call: Call) -> Answer:
     required(body, "body")
     marks = {"private": body.get("private", True), "incoming": body.get("incoming", False)}
     row = add_message(desk, ticket, body["body"], user_id=body.get("user_id") or call.agent["id"], source=2, **marks)
-    names = ("body", "body_text", "id", "incoming", "private", "user_id", "support_email", "ticket_id", "attachments", "created_at", "updated_at")
+    names = (
+        "body",
+        "body_text",
+        "id",
+        "incoming",
+        "private",
+        "user_id",
+        "support_email",
+        "ticket_id",
+        "attachments",
+        "created_at",
+        "updated_at",
+    )
     whole = shapes.conversation(row)
-    return Answer(201, {**{name: whole[name] for name in names}, "structured_body": None, "notified_to": body.get("notify_emails") or []})
+    return Answer(
+        201,
+        {
+            **{name: whole[name] for name in names},
+            "structured_body": None,
+            "notified_to": body.get("notify_emails") or [],
+        },
+    )
 
 
 def add_message(desk: Desk, ticket: Row, body: str, *, source: int, bump: bool = True, **members: Any) -> Row:
     """Put a reply (source 0) or note (source 2) under a ticket. An agent's public message counts as a response."""
     now = desk.stamp()
     key = desk.new_id("conversation", desk.conversations, FIRST_ID)
-    row = {"id": key, "ticket_id": ticket["id"], "body": body, "source": source, "created_at": now, "updated_at": now, **members}
+    row = {
+        "id": key,
+        "ticket_id": ticket["id"],
+        "body": body,
+        "source": source,
+        "created_at": now,
+        "updated_at": now,
+        **members,
+    }
     desk.conversations.put(row)
     stats = dict(ticket.get("stats", {}))
     if row.get("incoming"):
@@ -101,7 +148,9 @@ def edit_conversation(desk: Desk, call: Call) -> Answer:
 
 def edit_note(desk: Desk, row: Row, body: str, agent_id: int | None) -> Row:
     now = desk.stamp()
-    changed = desk.conversations.change(row["id"], body=body, updated_at=now, last_edited_at=now, last_edited_user_id=agent_id)
+    changed = desk.conversations.change(
+        row["id"], body=body, updated_at=now, last_edited_at=now, last_edited_user_id=agent_id
+    )
     _touch(desk, row["ticket_id"], desk.switches.note_edit_bumps)
     return changed
 

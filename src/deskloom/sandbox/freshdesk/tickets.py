@@ -145,11 +145,22 @@ def live(desk: Desk, key: int) -> Row:
 
 
 def check_codes(desk: Desk, body: Row) -> None:
-    for name, field_name in (("status", "status"), ("priority", "priority"), ("source", "source"), ("type", "ticket_type")):
+    for name, field_name in (
+        ("status", "status"),
+        ("priority", "priority"),
+        ("source", "source"),
+        ("type", "ticket_type"),
+    ):
         if body.get(name) is None:
             continue
         choices = next(field["choices"] for field in desk.ticket_fields if field["name"] == field_name)
-        codes = [int(code) for code in choices] if name == "status" else choices if name == "type" else list(choices.values())
+        codes = (
+            [int(code) for code in choices]
+            if name == "status"
+            else choices
+            if name == "type"
+            else list(choices.values())
+        )
         if body[name] not in codes:
             raise invalid(name, f"It should be one of these values: '{','.join(map(str, codes))}'")
     known = {field["name"] for field in desk.ticket_fields if not field["default"]}
@@ -162,7 +173,11 @@ def create_ticket(desk: Desk, call: Call) -> Answer:
     allow(call.query, frozenset())
     body = body_of(call, WRITABLE)
     if not any(body.get(name) for name in _WHO):
-        raise invalid("requester_id", "Please fill at least 1 of requester_id, phone, email, twitter_id, unique_external_id fields", "missing_field")
+        raise invalid(
+            "requester_id",
+            "Please fill at least 1 of requester_id, phone, email, twitter_id, unique_external_id fields",
+            "missing_field",
+        )
     check_codes(desk, body)
     row = open_ticket(desk, body)
     answer = Answer(201, shapes.ticket(desk, row, view=True))
@@ -173,12 +188,21 @@ def create_ticket(desk: Desk, call: Call) -> Answer:
 def open_ticket(desk: Desk, body: Row) -> Row:
     """A new ticket from the members of a request; an unknown requester becomes a contact."""
     now = desk.stamp()
-    row = {name: value for name, value in body.items() if name not in ("email", "phone", "name", "unique_external_id", "twitter_id", "facebook_id")}
+    row = {
+        name: value
+        for name, value in body.items()
+        if name not in ("email", "phone", "name", "unique_external_id", "twitter_id", "facebook_id")
+    }
     if not row.get("requester_id"):
         row["requester_id"] = _requester(desk, body)
     if "company_id" not in row:
         row["company_id"] = (desk.contacts.get(row["requester_id"]) or {}).get("company_id")
-    row |= {"id": desk.new_id("ticket", desk.tickets, 1), "created_at": now, "updated_at": now, "stats": {"status_updated_at": now}}
+    row |= {
+        "id": desk.new_id("ticket", desk.tickets, 1),
+        "created_at": now,
+        "updated_at": now,
+        "stats": {"status_updated_at": now},
+    }
     desk.tickets.put(row)
     if not body.get("due_by"):
         desk.plan_due(row["id"])
@@ -191,9 +215,17 @@ def _requester(desk: Desk, body: Row) -> int:
         if any(body.get(name) and card.get(name) == body[name] for name in ("email", "phone", "unique_external_id")):
             return int(person["id"])
     now = desk.stamp()
-    row = {name: body[name] for name in ("email", "phone", "unique_external_id", "twitter_id", "facebook_id") if body.get(name)}
+    row = {
+        name: body[name]
+        for name in ("email", "phone", "unique_external_id", "twitter_id", "facebook_id")
+        if body.get(name)
+    }
     name = body.get("name") or (body.get("email") or "").split("@")[0] or body.get("phone")
-    return int(desk.contacts.put({**row, "id": desk.new_person_id(), "name": name, "active": False, "created_at": now, "updated_at": now})["id"])
+    return int(
+        desk.contacts.put(
+            {**row, "id": desk.new_person_id(), "name": name, "active": False, "created_at": now, "updated_at": now}
+        )["id"]
+    )
 
 
 def update_ticket(desk: Desk, call: Call) -> Answer:
@@ -260,7 +292,13 @@ _NOTE: dict[str, type] = {"body": str, "private": bool}
 
 
 def merge_tickets(desk: Desk, call: Call) -> Answer:
-    kinds: dict[str, type] = {"primary_id": int, "ticket_ids": list, "note_in_primary": dict, "note_in_secondary": dict, "convert_recepients_to_cc": bool}
+    kinds: dict[str, type] = {
+        "primary_id": int,
+        "ticket_ids": list,
+        "note_in_primary": dict,
+        "note_in_secondary": dict,
+        "convert_recepients_to_cc": bool,
+    }
     body = body_of(call, kinds)
     required(body, "primary_id", "ticket_ids")
     primary = live(desk, body["primary_id"])
@@ -276,7 +314,10 @@ def merge(desk: Desk, agent_id: int, primary: Row, others: list[Row], body: Row)
     note = body.get("note_in_primary") or {"body": f"Tickets {names} were merged into this ticket.", "private": True}
     add_message(desk, primary, note["body"], user_id=agent_id, private=note.get("private", True), source=2, bump=bump)
     for other in others:
-        note = body.get("note_in_secondary") or {"body": f"This ticket is closed and merged into ticket {primary['id']}.", "private": True}
+        note = body.get("note_in_secondary") or {
+            "body": f"This ticket is closed and merged into ticket {primary['id']}.",
+            "private": True,
+        }
         add_message(desk, other, note["body"], user_id=agent_id, private=note.get("private", True), source=2, bump=bump)
         stats = _status_stats(other, 5, desk.stamp())
         desk.tickets.change(other["id"], status=5, stats=stats, **({"updated_at": desk.stamp()} if bump else {}))

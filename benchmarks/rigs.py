@@ -1,0 +1,119 @@
+"""What the benchmarks share: a slice of the real data, the sandbox as its own process, the command line measured."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("DESKLOOM_DATA", ROOT.parent / "shared" / "data"))
+DESKLOOM = (sys.executable, "-m", "deskloom")
+FILES = ("tickets.jsonl.gz", "tickets_without_replies.jsonl.gz", "kb_articles.jsonl.gz")
+
+
+def thunderbird(folder: Path, tickets: int | None) -> Path:
+    """The real Thunderbird tickets: the whole set, or a folder with about `tickets` of them in the same proportion."""
+    whole = DATA / "sumo-thunderbird"
+    if not whole.is_dir():
+        sys.exit(f"The real data is not at {whole}. Set DESKLOOM_DATA to the folder that holds sumo-thunderbird.")
+    if tickets is None:
+        return whole
+    folder.mkdir(parents=True)
+    for name, share in zip(FILES, (0.75, 0.25, None), strict=True):
+        with gzip.open(whole / name, "rt", encoding="utf-8") as lines:
+            kept = list(islice(lines, None if share is None else round(tickets * share)))
+        with gzip.open(folder / name, "wt", encoding="utf-8", compresslevel=1) as out:
+            out.writelines(kept)
+    return folder
+
+
+@contextmanager
+def sandbox(data: Path) -> Iterator[str]:
+    """The sandbox help desk over `data`, as a process of its own; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "deskloom",
+            "sandbox",
+            "--product",
+            "freshdesk",
+            "--from",
+            str(data),
+            "--port",
+            str(port),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                sys.exit("The sandbox did not start.")
+            try:
+                httpx.get(f"{url}/_sandbox/calls")
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one command did: its JSON, its seconds, its peak memory in MB."""
+
+    answer: Any
+    seconds: float
+    peak: float
+    status: int
+
+
+def command(home: Path, url: str, *words: str, extra: Mapping[str, str] | None = None) -> Measured:
+    """Run a `deskloom` command against the sandbox and measure it from outside."""
+    environment = os.environ | {
+        "DESKLOOM_HOME": str(home),
+        "FRESHDESK_DOMAIN": url,
+        "FRESHDESK_API_KEY": "sandbox",
+        "DESKLOOM_RATE_SHARE": "1",
+        **(extra or {}),
+    }
+    began = time.perf_counter()
+    process = subprocess.Popen([*DESKLOOM, *words], stdout=subprocess.PIPE, env=environment, text=True)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Measured(
+        json.loads(output) if output.strip() else None,
+        time.perf_counter() - began,
+        usage.ru_maxrss / 1024,
+        process.returncode,
+    )
+
+
+def table(title: str, rows: list[list[Any]]) -> None:
+    """Print rows under a title; the first row is the head."""
+    texts = [[f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
+    print(f"\n{title}")
+    for row in texts:
+        print("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

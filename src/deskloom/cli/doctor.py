@@ -1,0 +1,198 @@
+"""`deskloom doctor`: looks at every part and says what is wrong with it and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from deskloom.cli import exits
+from deskloom.cli.options import Json
+
+if TYPE_CHECKING:
+    from deskloom.settings import Settings
+
+Level = Literal["ok", "warn", "fail"]
+ROOM_LOW, ROOM_OUT = 1 << 30, 100 << 20
+"""Bytes of free disk space below which we warn, and below which nothing can be done."""
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
+"""A clock before this one is wrong: the program is younger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at one part has shown; `detail` holds the remedy if it is not ok."""
+
+    part: str
+    level: Level
+    detail: str
+
+
+def doctor(as_json: Json = False) -> int:
+    """Look at every part and say what is wrong with it.
+
+    Ends 1 if a part cannot work; a warning is not a failure.
+    """
+    from deskloom.cli.running import run
+    from deskloom.cli.startup import start
+
+    return run(_doctor(start(), as_json=as_json))
+
+
+async def _doctor(settings: Settings, *, as_json: bool) -> int:
+    from deskloom.cli.output import clean, say, say_json
+
+    found: list[Finding] = []
+    with ExitStack() as stack:
+        async for finding in _look(settings, stack):
+            found.append(finding)
+            if not as_json:
+                say(f"{finding.level:<4}  {finding.part:<8}  {clean(finding.detail)}")
+    if as_json:
+        say_json({"items": [asdict(finding) for finding in found]})
+    return exits.FAILED if any(finding.level == "fail" for finding in found) else exits.DONE
+
+
+async def _look(settings: Settings, stack: ExitStack) -> AsyncIterator[Finding]:
+    """Every part in turn; one that fails does not keep the others from being looked at."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Finding("python", "ok", f"{version} at {sys.executable}")
+    yield _clock(datetime.now(UTC))
+    yield _room(settings)
+    there = (settings.home / "deskloom.home").exists()
+    serving, home = await asyncio.to_thread(_home, settings, stack, there)
+    yield home
+    if home.level == "fail" and settings.database_url is None:
+        yield Finding("record", "warn", "Not looked at: it lies in the data folder.")
+    else:
+        yield await _try("record", partial(_record, settings))
+    yield await _try("model", partial(_model, settings))
+    if serving is not None:
+        yield await _try("index", partial(_index_of, serving))
+    elif home.level == "fail" or not there:
+        yield Finding("index", "ok" if not there else "warn", "Nothing is there yet; the first sync makes it.")
+    else:
+        yield await _try("index", partial(_index, settings))
+    for one in settings.helpdesks():
+        yield await _try(one.name, partial(_source, settings, one))
+    if not settings.helpdesks():
+        from deskloom.cli.sync import NO_SOURCE
+
+        yield Finding("source", "warn", NO_SOURCE)
+
+
+async def _try(part: str, look: Callable[[], Awaitable[str]]) -> Finding:
+    from deskloom.errors import DeskloomError
+
+    try:
+        return Finding(part, "ok", await look())
+    except DeskloomError as error:
+        return Finding(part, "fail", error.message)
+    except exits.Ended as ended:
+        return Finding(part, "fail", ended.sentence)
+
+
+def _clock(now: datetime) -> Finding:
+    told = now.strftime("%Y-%m-%d %H:%M:%S UTC")
+    if now < EARLIEST:
+        return Finding("clock", "fail", f"It says {told}. Set it: what changed since the last sync is told by time.")
+    return Finding("clock", "ok", told)
+
+
+def _room(settings: Settings) -> Finding:
+    folder = settings.home.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    told = f"{free / (1 << 30):,.1f} GiB free at {folder}"
+    if free < ROOM_OUT:
+        return Finding("disk", "fail", f"{told}. Make room, or name another folder in DESKLOOM_HOME.")
+    return Finding("disk", "warn" if free < ROOM_LOW else "ok", told + (". Make room." if free < ROOM_LOW else ""))
+
+
+def _home(settings: Settings, stack: ExitStack, there: bool) -> tuple[Any, Finding]:
+    """Own the home while we look, unless it is not there yet; the owner, if it is another process."""
+    from deskloom.errors import DeskloomError
+    from deskloom.home import find_owner, own_home
+
+    path = settings.home
+    if (owner := find_owner(path)) is not None:
+        where = f", served at {owner.url}" if owner.url else ""
+        return owner, Finding(
+            "home", "ok", f"{path} is in use by process {owner.pid} (deskloom {owner.command}){where}"
+        )
+    if not there and (not path.exists() or (path.is_dir() and not any(path.iterdir()))):
+        return None, Finding("home", "ok", f"{path} is made by the first sync.")
+    try:
+        stack.callback(own_home(path, "doctor").release)
+    except DeskloomError as error:
+        return None, Finding("home", "fail", error.message)
+    return None, Finding("home", "ok", f"{path}, not in use")
+
+
+async def _record(settings: Settings) -> str:
+    from deskloom.record.engine import open_record
+    from deskloom.record.schema import require_current
+
+    if settings.database_url is None and not (settings.home / "deskloom.db").exists():
+        return "Nothing is there yet; the first sync makes it."
+    record = open_record(settings.record_url())
+    try:
+        await record.check()
+        await require_current(record)
+    finally:
+        await record.aclose()
+    kind = "SQLite in the data folder" if settings.database_url is None else "PostgreSQL of DATABASE_URL"
+    return f"{kind}, with the tables of this version"
+
+
+async def _model(settings: Settings) -> str:
+    from deskloom.embedders import MODELS
+    from deskloom.embedders.models import verify_model
+
+    if settings.embedder not in MODELS:
+        return settings.embedder
+    folder = await asyncio.to_thread(verify_model, MODELS[settings.embedder], settings.models)
+    return f"{settings.embedder} in {folder}, intact"
+
+
+async def _index(settings: Settings) -> str:
+    from deskloom import documents
+    from deskloom.cli.output import counted
+    from deskloom.indexes import open_index
+
+    index = await open_index(settings)
+    try:
+        tickets = await index.count(documents.TICKETS)
+        articles = await index.count(documents.ARTICLES)
+    finally:
+        await index.aclose()
+    return f"{counted(tickets, 'ticket')}, {counted(articles, 'article')}"
+
+
+async def _index_of(owner: Any) -> str:
+    """The index as its owner sees it: one process at a time may open it."""
+    from deskloom.cli.connection import Connection, client_of
+    from deskloom.cli.output import counted
+
+    async with client_of(owner) as client:
+        answer = await Connection(client, owner, owned=False).call("GET", "/sync/status")
+    return f"{counted(answer['total_tickets'], 'ticket')}, {counted(answer['total_kb_articles'], 'article')}"
+
+
+async def _source(settings: Settings, one: Any) -> str:
+    from deskloom.sources import open_source
+
+    opened = open_source(one, settings)
+    try:
+        facts = await opened.check()
+    finally:
+        await opened.aclose()
+    told = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if isinstance(value, str | int)]
+    return f"{one.domain} can be read" + (f": {', '.join(told)}" if told else "")

@@ -1,0 +1,33 @@
+"""The kinds of sources there are: the one table that a new helpdesk is added to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deskloom.http import Client, Timing, normalise
+from deskloom.protocols import Source
+from deskloom.settings import Settings, SourceSettings
+from deskloom.sources.freshdesk import FreshdeskSource
+
+
+def _freshdesk(one: SourceSettings, settings: Settings, timing: Timing | None) -> Source:
+    client = Client(
+        normalise(one.domain, "Freshdesk"),
+        one.api_key.get_secret_value(),
+        product="Freshdesk",
+        rate_share=settings.rate_share,
+        retries=settings.retries,
+        concurrency=settings.concurrency,
+        timing=timing,
+    )
+    return FreshdeskSource(one.name, client, account_field=one.account_field)
+
+
+KINDS: Mapping[str, Callable[[SourceSettings, Settings, Timing | None], Source]] = {
+    "freshdesk": _freshdesk,
+}
+
+
+def open_source(one: SourceSettings, settings: Settings, *, timing: Timing | None = None) -> Source:
+    """The source behind a configured account. Raises `SettingInvalid` or `WrongProduct` for its domain."""
+    return KINDS[one.kind](one, settings, timing)

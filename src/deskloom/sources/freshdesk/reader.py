@@ -1,0 +1,125 @@
+"""The Freshdesk paths and how a list ends: what every stream of this source reads through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from deskloom.errors import SettingInvalid, SourceRejected, SourceUnavailable, WrongProduct
+from deskloom.http import Answer, Client
+from deskloom.model import Json
+
+API = "/api/v2"
+SIZE = 100
+"""The largest page (HELPDESK-APIS 2.4)."""
+
+OVERLAP = timedelta(minutes=5)
+"""How far an incremental read goes back, since a list may lag behind (2.4)."""
+BATCH = 50
+"""Most records that are committed together."""
+
+Params = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One page of a list. `more`: another page follows; None when neither a Link header nor its absence tells."""
+
+    rows: list[Json]
+    more: bool | None
+    at: datetime | None
+
+
+class Absent(Exception):
+    """The path is not there (404). The caller decides what that means."""
+
+
+class Reader:
+    """Asks one account. Remembers whether it sends Link headers, since then their absence is the end (T8, T9)."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._links = False
+        self._unpaged = {"ticket fields"}
+
+    async def page(self, path: str, params: Params, *, kind: str, cost: float = 1, refusals: int | None = None) -> Rows:
+        """One page of a list; raises `Absent`, and `WrongProduct` for an answer wrapped as Freshservice does."""
+        answer = await self._get(path, params, kind, cost, refusals)
+        rows = self._rows(answer.body, path)
+        self._links = self._links or answer.more is not None
+        more = answer.more if answer.more is not None or not self._links else False
+        return Rows(rows, more and bool(rows), answer.at)
+
+    async def every(
+        self, path: str, params: Params | None = None, *, kind: str, refusals: int | None = None
+    ) -> list[Json]:
+        """A short list whole: Link first, then a short page, then an empty or repeated one; each id once.
+
+        Some lists refuse paging and send everything at once (2.12); that is learned per kind.
+        """
+        found: dict[Any, Json] = {}
+        number, previous = 1, None
+        while True:
+            paging = {} if kind in self._unpaged else {"page": number, "per_page": SIZE}
+            try:
+                page = await self.page(path, {**(params or {}), **paging}, kind=kind, refusals=refusals)
+            except SourceRejected:
+                if number > 1 or not paging:
+                    raise
+                self._unpaged.add(kind)
+                continue
+            ids = [row.get("id") for row in page.rows]
+            found.update({key: row for key, row in zip(ids, page.rows, strict=True) if key not in found})
+            ended = len(ids) < SIZE if page.more is None else not page.more
+            if ended or not paging or ids == previous:
+                return list(found.values())
+            number, previous = number + 1, ids
+
+    async def one(self, path: str, params: Params | None = None, *, kind: str, refusals: int | None = None) -> Json:
+        """One object; raises `Absent`."""
+        body = (await self._get(path, params or {}, kind, 1, refusals)).body
+        if not isinstance(body, dict):
+            raise self._odd(path)
+        if "id" not in body and len(body) == 1 and isinstance(next(iter(body.values())), dict):
+            raise self._other_product(path)
+        return body
+
+    async def required(self, path: str, params: Params, *, kind: str, cost: float = 1) -> Rows:
+        """A page of a list that every account has; where it is absent, there is no such account."""
+        try:
+            return await self.page(path, params, kind=kind, cost=cost)
+        except Absent:
+            raise self.nowhere(path) from None
+
+    def nowhere(self, path: str) -> SettingInvalid:
+        host = self.client.address.host
+        return SettingInvalid(
+            f"There is no Freshdesk at {host} (404 from {API}{path}). "
+            f"Set FRESHDESK_DOMAIN to the account's own domain, for example acme.freshdesk.com.",
+            setting="FRESHDESK_DOMAIN",
+        )
+
+    async def _get(self, path: str, params: Params, kind: str, cost: float, refusals: int | None) -> Answer:
+        answer = await self.client.get_json(API + path, params, kind=kind, cost=cost, refusals=refusals)
+        if not answer.found:
+            raise Absent(path)
+        return answer
+
+    def _rows(self, body: Any, path: str) -> list[Json]:
+        if isinstance(body, list):
+            return [row for row in body if isinstance(row, dict)]
+        if isinstance(body, dict) and any(isinstance(value, list) for value in body.values()):
+            raise self._other_product(path)
+        raise self._odd(path)
+
+    def _other_product(self, path: str) -> WrongProduct:
+        return WrongProduct(
+            f"{self.client.address.host} answers {API}{path} as Freshservice does, but Freshdesk is expected. "
+            f"Give the domain of a Freshdesk account.",
+            path=path,
+        )
+
+    def _odd(self, path: str) -> SourceUnavailable:
+        return SourceUnavailable(f"{self.client.title} sent something unexpected for {API}{path}. Try again later.")

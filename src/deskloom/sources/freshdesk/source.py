@@ -1,0 +1,161 @@
+"""The Freshdesk source: which streams there are, and which module reads each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, Protocol
+
+from deskloom.errors import AccessRefused, InvalidRequest, Unreadable, WrongProduct
+from deskloom.http import Client
+from deskloom.model import Cursor, Json, Kind, Page, Record
+from deskloom.protocols import Known, Stream, nothing_known
+from deskloom.sources.freshdesk import tickets
+from deskloom.sources.freshdesk.mapping import integer, iso, object_of, text, to_agent, to_company, to_contact
+from deskloom.sources.freshdesk.messages import TicketReader
+from deskloom.sources.freshdesk.people import FilteredStream, WholeStream
+from deskloom.sources.freshdesk.reader import OVERLAP, Absent, Reader
+from deskloom.sources.freshdesk.solutions import SolutionStream
+
+_SCOPES = {1: "global", 2: "group", 3: "restricted"}
+
+
+class _Reads(Protocol):
+    def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]: ...
+
+
+class FreshdeskSource:
+    """One account, read through one client. `account_field` is the custom field with a company's account number."""
+
+    kind: str = "freshdesk"
+    streams: Mapping[str, Stream] = {
+        "codes": Stream("codes", Kind.CODES),
+        "agents": Stream("agents", Kind.AGENT),
+        "companies": Stream("companies", Kind.COMPANY),
+        "contacts": Stream("contacts", Kind.CONTACT),
+        "tickets": Stream(
+            "tickets", Kind.TICKET, "support_tickets", needs=("codes", "agents", "companies", "contacts")
+        ),
+        "kb": Stream("kb", Kind.ARTICLE, "kb_procedures"),
+    }
+
+    def __init__(self, name: str, client: Client, *, account_field: str = "account_number") -> None:
+        self.name = name
+        self.account = client.address.host
+        self._client = client
+        self._account_field = account_field
+        self._reader = Reader(client)
+        self._children = TicketReader(self._reader)
+        self._solutions = SolutionStream(self._reader)
+
+    async def check(self) -> Json:
+        """Who the key belongs to and what it may read; raises `Fatal` with the remedy where it may not."""
+        path = "/agents/me"
+        try:
+            me = await self._reader.one(path, kind="me", refusals=1)
+        except Absent:
+            raise self._reader.nowhere(path) from None
+        contact = me.get("contact")
+        if not isinstance(contact, dict):
+            raise WrongProduct(
+                f"{self.account} does not answer as Freshdesk does. Give the domain of a Freshdesk account.", path=path
+            )
+        scope = integer(me.get("ticket_scope"))
+        facts: Json = {
+            "account": self.account,
+            "agent": text(contact.get("name")),
+            "email": text(contact.get("email")),
+            "ticket_scope": _SCOPES.get(scope or 0, str(scope)),
+            "warnings": [],
+        }
+        if scope != 1:
+            facts["warnings"].append(
+                f"The key's agent sees {facts['ticket_scope']} tickets only: other tickets will be missing without an "
+                f"error. Use the key of an agent with global ticket scope."
+            )
+        return facts
+
+    async def read(
+        self, stream: str, after: Cursor | None, *, limit: int | None = None, known: Known = nothing_known
+    ) -> AsyncIterator[Page]:
+        """Pages of changed records; see the module of the stream for its walk."""
+        async with aclosing(self._stream(stream).read(after, limit=limit, known=known)) as pages:  # type: ignore[type-var]
+            async for page in pages:
+                yield page
+
+    def cursor_since(self, stream: str, when: datetime) -> Cursor:
+        """The cursor from which a read yields what changed at or after `when`; lists without stamps are read whole."""
+        self._stream(stream)
+        if stream == "tickets":
+            return tickets.cursor_since(when)
+        if stream == "kb":
+            return {"since": iso(when)}
+        return {"mark": iso(when + OVERLAP)} if stream in ("companies", "contacts") else {}
+
+    async def fetch(self, stream: str, key: str) -> Record | None:
+        """One object, whole; None when it is gone."""
+        self._stream(stream)
+        number = key.partition(":")[0]
+        if stream != "codes" and not (number.isascii() and number.isdigit()):
+            raise InvalidRequest(f'"{key}" is not an id of {stream} at {self.account}.', parameter="id")
+        match stream:
+            case "tickets":
+                return await self._children.fetch(key)
+            case "kb":
+                return await self._solutions.fetch(key)
+            case "codes":
+                return next((one for one in await self._whole(Kind.CODES).list_codes() if one.key == key), None)
+        try:
+            row = await self._reader.one(f"/{stream}/{key}", kind=f"one of {stream}", refusals=1)
+        except Absent:
+            return None
+        except AccessRefused as error:
+            raise Unreadable(error.message, key=key) from None
+        if stream == "agents":
+            return to_agent(row)
+        return self._filtered(stream).record(row)
+
+    def link(self, kind: Kind, key: str) -> str | None:
+        """Where an agent reads the object in the helpdesk."""
+        paths: dict[Any, str] = {
+            Kind.TICKET: f"/a/tickets/{key}",
+            Kind.ARTICLE: f"/a/solutions/articles/{key.partition(':')[0]}",
+            Kind.CONTACT: f"/a/contacts/{key}",
+            Kind.COMPANY: f"/a/companies/{key}",
+        }
+        return self._client.address.url + paths[kind] if kind in paths else None
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    def _stream(self, stream: str) -> _Reads:
+        match stream:
+            case "tickets":
+                return tickets.TicketStream(self._reader, self._children)
+            case "kb":
+                return self._solutions
+            case "codes":
+                return self._whole(Kind.CODES)
+            case "agents":
+                return self._whole(Kind.AGENT)
+            case "companies" | "contacts":
+                return self._filtered(stream)
+        raise InvalidRequest(
+            f'Freshdesk has no stream "{stream}". Streams: {", ".join(self.streams)}.', parameter="stream"
+        )
+
+    def _whole(self, kind: Kind) -> WholeStream:
+        return WholeStream(self._reader, kind)
+
+    def _filtered(self, stream: str) -> FilteredStream:
+        if stream == "contacts":
+            spellings = ("updated_since", "_updated_since")
+            return FilteredStream(self._reader, Kind.CONTACT, "/contacts", to_contact, spellings, buried=True)
+        return FilteredStream(
+            self._reader,
+            Kind.COMPANY,
+            "/companies",
+            lambda row: to_company(object_of(row), self._account_field),
+            ("updated_since",),
+        )

@@ -1,0 +1,236 @@
+"""The tickets of a Freshdesk account: three passes (active, deleted, spam), each a window that moves with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from deskloom.errors import WindowStuck
+from deskloom.model import Cursor, ItemFailure, Json, Kind, Page, Ticket, TicketState
+from deskloom.protocols import Known
+from deskloom.sources.freshdesk.mapping import EPOCH, instant, iso, text, ticket_stamp, ticket_state, to_ticket
+from deskloom.sources.freshdesk.messages import Outcome, TicketReader
+from deskloom.sources.freshdesk.reader import BATCH, OVERLAP, Reader, Rows
+from deskloom.sources.freshdesk.walk import Mark, Place, mark, walk
+
+PASSES = (TicketState.ACTIVE, TicketState.DELETED, TicketState.SPAM)
+WHOLE_EVERY = timedelta(days=1)
+"""How often the deleted and spam lists are read whole: whether deleting moves `updated_at` is not known (section 9)."""
+LAST_PAGE = 300
+"""Page 301 of the ticket list is refused (T2)."""
+INCLUDES = "requester,stats,description"
+LIST_COST = 7
+"""1 credit and 2 for each include (2.3), until an answer tells (T37)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far a pass has come: everything before `since` is done, and of what lies at or after it, `seen`.
+
+    `low` is the earliest point near the helpdesk's present at which a read of this pass ended: what showed up late
+    behind it is caught by the overlap of a later read. `whole` says when this pass last began at the beginning.
+    """
+
+    since: datetime
+    seen: frozenset[Mark] = frozenset()
+    low: datetime | None = None
+    whole: datetime | None = None
+    resumed: bool = False
+
+    def after(self, rows: list[Json], inclusive: bool) -> Window:
+        """The window once `rows` are done too. `since` stays a second behind while it may be exclusive (T3)."""
+        since = self.since
+        last = next((at for row in reversed(rows) if (at := instant(row.get("updated_at")))), None)
+        if last is not None:
+            since = max(since, last if inclusive else last - timedelta(seconds=1))
+        marks = self.seen | {mark(row) for row in rows}
+        return replace(self, since=since, seen=frozenset(one for one in marks if (instant(one[1]) or since) >= since))
+
+
+def open_window(state: Json, listed: TicketState, now: datetime) -> Window:
+    """The window that a pass goes on with: where it was stopped, or from its mark less the overlap, or from 1970."""
+    whole = instant(state.get("whole"))
+    if "since" in state:
+        seen = frozenset((key, stamp) for stamp, keys in state["seen"].items() for key in keys)
+        since = instant(state["since"]) or EPOCH
+        return Window(since, seen, instant(state.get("low")), whole, resumed=True)
+    at = instant(state.get("mark"))
+    stale = whole is None or not timedelta() <= now - whole < WHOLE_EVERY
+    if at is None or (listed is not TicketState.ACTIVE and stale and not state.get("bounded")):
+        return Window(EPOCH, whole=now)
+    return Window(at - OVERLAP, whole=whole)
+
+
+def stopped(window: Window, now: datetime) -> Json:
+    """The state of a pass that is not done."""
+    seen: dict[str, list[Any]] = {}
+    for key, stamp in sorted(window.seen, key=lambda one: (str(one[1]), str(one[0]))):
+        seen.setdefault(str(stamp), []).append(key)
+    low = window.low
+    if window.since > now - OVERLAP:
+        low = min(low or window.since, window.since)
+    return {"since": iso(window.since), "seen": seen} | _stamps(low=low, whole=window.whole)
+
+
+def finished(window: Window, latest: datetime | None, before: Json) -> Json:
+    """The state of a pass that is done: its watermark is a stamp of the helpdesk's, never our clock (T7)."""
+    marks = [at for at in (latest, instant(before.get("mark"))) if at is not None]
+    at = max(marks) if marks else None
+    if window.resumed and window.low is not None and at is not None:
+        at = min(at, window.low)
+    return _stamps(mark=at, whole=window.whole)
+
+
+def cursor_since(when: datetime) -> Cursor:
+    """All passes from `when`; the overlap is added back, so that it begins there and not before."""
+    at = iso(when + OVERLAP)
+    return {"v": 1, "passes": {listed.value: {"mark": at, "bounded": True} for listed in PASSES}}
+
+
+@dataclass(slots=True)
+class TicketStream:
+    """Reads the ticket lists of one account."""
+
+    reader: Reader
+    children: TicketReader
+    inclusive: bool = field(default=False, init=False)
+
+    async def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
+        """Pages of changed tickets. When `limit` stops a pass, the next read begins with the one after it."""
+        cursor: Json = dict(after or {"v": 1})
+        states: dict[str, Json] = dict(cursor.get("passes", {}))
+        self.inclusive = self.inclusive or cursor.get("inclusive") is True
+        first = TicketState(cursor.get("next", TicketState.ACTIVE))
+        turn = PASSES.index(first)
+        left = limit
+        self.children.begin()
+        for listed in PASSES[turn:] + PASSES[:turn]:
+            before = states.get(listed.value, {})
+            window = open_window(before, listed, self.reader.client.now())
+            latest = window.since if window.resumed else None
+            async with aclosing(self._pass(listed, window, left, known)) as batches:
+                async for window, outcomes, latest_row in batches:
+                    latest = max(filter(None, (latest, latest_row)), default=None)
+                    left = None if left is None else left - len(outcomes)
+                    states[listed.value] = stopped(window, self.reader.client.now())
+                    if left == 0:
+                        following = PASSES[(PASSES.index(listed) + 1) % len(PASSES)]
+                        yield _page(outcomes, self._cursor(states, following))
+                        return
+                    if outcomes:
+                        yield _page(outcomes, self._cursor(states, first))
+            states[listed.value] = finished(window, latest, before)
+        cursor = self._cursor(states, TicketState.ACTIVE)
+        if cursor != after:
+            yield _page([], cursor)
+
+    def _cursor(self, states: dict[str, Json], following: TicketState) -> Cursor:
+        """One bookmark for all passes: each pass's window and place are one unit (T6), and each has its own (T19)."""
+        return {"v": 1, "next": following.value, "inclusive": self.inclusive, "passes": dict(states)}
+
+    async def _pass(
+        self, listed: TicketState, window: Window, left: int | None, known: Known
+    ) -> AsyncGenerator[tuple[Window, list[Outcome], datetime | None], None]:
+        """Batches of one pass, each with the window after it. The window moves on after every page (T2, T3, T5)."""
+        while True:
+            start, moved = window, False
+            place = Place(len(window.seen), set(window.seen))
+
+            async def get(page: int, size: int, since: datetime = window.since) -> Rows:
+                return await self._get(listed, since, page, size)
+
+            async with aclosing(walk(get, place, last_page=LAST_PAGE)) as steps:
+                async for step in steps:
+                    self._learn(start.since, step.answer.rows)
+                    for rows, changed in await self._chunks(listed, step.new, step.answer.at, left, known):
+                        outcomes = await self.children.read_all(changed)
+                        window = window.after(rows, self.inclusive)
+                        left = None if left is None else left - len(outcomes)
+                        yield window, outcomes, _latest(rows)
+                        if left == 0:
+                            return
+                    window = window.after(step.answer.rows, self.inclusive)
+                    if step.ended:
+                        return
+                    moved = window.since > start.since
+                    if moved or step.page >= LAST_PAGE:
+                        break
+                    place.seen |= {mark(row) for row in step.answer.rows}
+            if not moved:
+                raise self._stuck(listed, start.since)
+
+    async def _get(self, listed: TicketState, since: datetime, page: int, size: int) -> Rows:
+        params: dict[str, str | int] = {
+            "updated_since": iso(since),
+            "order_by": "updated_at",
+            "order_type": "asc",
+            "include": INCLUDES,
+            "page": page,
+            "per_page": size,
+        }
+        if listed is not TicketState.ACTIVE:
+            params["filter"] = listed.value
+        return await self.reader.required("/tickets", params, kind="tickets", cost=LIST_COST)
+
+    def _learn(self, since: datetime, rows: list[Json]) -> None:
+        """A row at the very stamp that was asked for shows that `updated_since` means at or after (section 9)."""
+        stamps = [at for row in rows if (at := instant(row.get("updated_at")))]
+        self.inclusive = self.inclusive or since in stamps
+        if any(later < earlier - OVERLAP for earlier, later in pairwise(stamps)):
+            raise WindowStuck(
+                f"{self.reader.client.title} does not list tickets in order of change, so they cannot be walked "
+                f"completely. Nothing was lost; please report this.",
+            )
+
+    async def _chunks(
+        self, listed: TicketState, rows: list[Json], read_at: datetime | None, left: int | None, known: Known
+    ) -> list[tuple[list[Json], list[Ticket]]]:
+        """The rows in parts of at most `BATCH` changed ones, the last part ending where `left` is used up."""
+        tickets = [_listed(row, listed, read_at) for row in rows]
+        stored = await known(Kind.TICKET, [ticket.key for ticket in tickets]) if tickets else {}
+        parts: list[tuple[list[Json], list[Ticket]]] = []
+        taken = 0
+        for row, ticket in zip(rows, tickets, strict=True):
+            changed = ticket.stamp is None or stored.get(ticket.key) != ticket.stamp
+            if changed and left is not None and taken == left:
+                break
+            if not parts or (changed and len(parts[-1][1]) == BATCH):
+                parts.append(([], []))
+            parts[-1][0].append(row)
+            if changed:
+                parts[-1][1].append(ticket)
+                taken += 1
+        return parts
+
+    def _stuck(self, listed: TicketState, since: datetime) -> WindowStuck:
+        return WindowStuck(
+            f"{self.reader.client.title} has 30,000 or more {listed} tickets that changed at {iso(since)}, and lists "
+            f"no more than that. Change some of them (a tag will do), so that they move on, and sync again.",
+            since=iso(since),
+        )
+
+
+def _listed(row: Json, listed: TicketState, read_at: datetime | None) -> Ticket:
+    state = ticket_state(row, listed)
+    return to_ticket(row, state=state, stamp=ticket_stamp(row, state, read_at), messages=None)
+
+
+def _latest(rows: list[Json]) -> datetime | None:
+    return max((at for row in rows if (at := instant(text(row.get("updated_at"))))), default=None)
+
+
+def _page(outcomes: list[Outcome], cursor: Cursor) -> Page:
+    failures: Iterator[ItemFailure | None] = (failure for _, failure in outcomes)
+    return Page(
+        records=tuple(record for record, _ in outcomes),
+        failures=tuple(failure for failure in failures if failure is not None),
+        cursor=cursor,
+    )
+
+
+def _stamps(**moments: datetime | None) -> Json:
+    return {name: iso(at) for name, at in moments.items() if at is not None}

@@ -1,0 +1,81 @@
+"""Walks a list by position although rows leave and enter it meanwhile, and proves that none was stepped over.
+
+A helpdesk's page numbers count from the front of a list that changes: when a row leaves the front, the rest moves up
+and the first row of the next page was on the page before. So every page asked for here begins with a row that was
+already seen, and reaches as far as a page can from there (page sizes may be anything up to 100). Where its first row
+is not one that was seen, the list has moved, and the walk steps back until it is. Rows that did not change during the
+walk are thus all met. Those that did change carry a newer stamp and belong to the next read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from deskloom.model import Json
+from deskloom.sources.freshdesk.reader import SIZE, Rows
+
+Get = Callable[[int, int], Awaitable[Rows]]
+"""One page of the list, by number and size."""
+
+Mark = tuple[Any, Any]
+"""A row as it was: its id and its `updated_at` as given."""
+
+
+def mark(row: Json) -> Mark:
+    return row.get("id"), row.get("updated_at")
+
+
+@dataclass(slots=True)
+class Place:
+    """How far a walk has come: rows before `covered` were met; `seen` holds at least the last of them."""
+
+    covered: int = 0
+    seen: set[Mark] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One page: the rows not met before, all of its rows, and whether the list ends here. `page` is its number."""
+
+    new: list[Json]
+    answer: Rows
+    start: int
+    page: int
+    ended: bool
+
+
+def overlapping(covered: int, last_page: int | None = None) -> tuple[int, int]:
+    """The page (number, size) that holds position `covered - 1` and reaches farthest beyond it."""
+    at = max(covered - 1, 0)
+    choices = [(at // size + 1, size) for size in range(SIZE, SIZE // 2 - 1, -1)]
+    allowed = [choice for choice in choices if last_page is None or choice[0] <= last_page]
+    return max(allowed or choices[:1], key=lambda choice: choice[0] * choice[1])
+
+
+async def walk(get: Get, place: Place, *, last_page: int | None = None) -> AsyncGenerator[Step, None]:
+    """Steps until the list ends, is moved on by the caller (who stops), or has no page below `last_page` left."""
+    back, fixed = 0, None
+    previous: tuple[int, list[Mark]] | None = None
+    while True:
+        if fixed is None:
+            page, size = overlapping(max(place.covered - back, 0), last_page)
+            start = (page - 1) * size
+        else:
+            page, size, start = place.covered // fixed + 1, SIZE, place.covered
+        answer = await get(page, size)
+        marks = [mark(row) for row in answer.rows]
+        if start and fixed is None and not (marks and marks[0] in place.seen):
+            back = min(back * 2 or 10, place.covered)
+            continue
+        new = [row for row, one in zip(answer.rows, marks, strict=True) if one not in place.seen]
+        ended = len(marks) < size if answer.more is None else not answer.more
+        if previous is not None and previous[0] != page and previous[1] == marks:
+            ended = True  # a server that does not page sends the same rows for ever
+        if not ended and len(marks) < size:
+            fixed = fixed or len(marks)  # the server has its own page size (T9): plain page numbers are all there is
+        place.covered, back, previous = start + len(marks), 0, (page, marks)
+        yield Step(new, answer, start, page, ended)
+        if ended:
+            return
