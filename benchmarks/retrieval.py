@@ -1,7 +1,7 @@
 """How well search finds what helpers pointed to: keyword, semantic and hybrid, beside plain BM25 on the same questions.
 
 The real documents, embedder, index and search are used; vectors are kept on disk between runs (10 minutes of two
-cores without them). `--tune` compares weights of the branches on one half of the questions and checks them on the other.
+cores without them). `--tune` compares weights of the branches on half of the questions and checks them on the others.
 
 Run: python -m benchmarks.retrieval [--every 1] [--replies] [--tune] [--cache FILE]
 """

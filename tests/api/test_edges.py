@@ -107,6 +107,7 @@ async def test_a_local_caller_is_admin_and_a_wrong_key_is_nobody(
         ("GET", "/api/tickets", "viewer"),
         ("GET", "/api/articles", "viewer"),
         ("GET", "/api/companies", "viewer"),
+        ("GET", "/api/companies/10042/tickets", "viewer"),
         ("GET", "/metrics", "viewer"),
         ("GET", "/health/ready", "viewer"),
         ("GET", "/api/sync/status", "operator"),

@@ -7,6 +7,8 @@ import re
 import pytest
 from tests.api.conftest import Served, Shared
 
+from deskloom.record import open_record
+
 together = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -47,6 +49,18 @@ async def test_a_part_that_is_down_makes_the_whole_down(served: Served) -> None:
     for path in ("/api/sync/status", "/api/search?q=printer"):
         answer = await served.client.get(path)
         assert (answer.status_code, answer.json()["component"]) == (503, "index")
+
+
+async def test_a_record_that_is_gone_is_named(served: Served) -> None:
+    """Syncs, lists and status answer 503 with `component` record, and the server is down but alive."""
+    good, served.rig.app.record = served.rig.app.record, open_record("sqlite:////nonexistent/place/deskloom.db")
+    for method, path in (("POST", "/api/sync/tickets"), ("GET", "/api/sync/status"), ("GET", "/api/tickets")):
+        answer = await served.client.request(method, path)
+        assert (answer.status_code, answer.json()["component"]) == (503, "record")
+    ready = await served.client.get("/health/ready")
+    assert (ready.status_code, ready.json()["components"]["record"]["status"]) == (503, "down")
+    assert (await served.client.get("/health/live")).status_code == 200
+    served.rig.app.record = good
 
 
 async def test_a_source_that_fails_degrades(served: Served) -> None:

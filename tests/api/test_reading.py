@@ -188,6 +188,7 @@ async def test_similar_tickets_leave_out_the_ticket_itself(shared: Shared) -> No
         "articles/freshdesk/999999",
         "companies/none",
         "companies/none/contacts",
+        "companies/none/tickets",
     ],
 )
 async def test_what_is_not_there_is_not_found(shared: Shared, path: str) -> None:
@@ -225,6 +226,23 @@ async def test_companies_are_found_by_account_number(shared: Shared) -> None:
     people = (await shared.client.get(f"/api/companies/{ACCOUNT}/contacts")).json()
     assert (listed, one["name"], one["domains"]) == ([one], "Mill & Sons", ["mill.example"])
     assert [(person["name"], person["email"]) for person in people] == [("Ada Ferro", "ada@mill.example")]
+
+
+async def test_a_company_has_its_tickets_in_the_shape_reports_expect(shared: Shared) -> None:
+    """Every member of the contract, the year holds, and `notes` is there only for roles that may read them."""
+    path = f"/api/companies/{ACCOUNT}/tickets"
+    listed = (await shared.get(path, "agent")).json()
+    assert [ticket["subject"] for ticket in listed] == [subject for subject, _ in TEXTS]
+    first = listed[0]
+    assert [(said["body"].strip(), said["incoming"]) for said in first["conversations"]] == [(REPLY, False)]
+    assert [note["body"].strip() for note in first["notes"]] == [NOTE]
+    assert (first["status"], first["priority"], first["requester_name"]) == ("Open", "High", "Ada Ferro")
+    year = first["created_at"][:4]
+    assert (await shared.get(path, "agent", year=year)).json() == listed
+    assert (await shared.get(path, "agent", year=2001)).json() == []
+    seen = (await shared.get(path, "viewer")).json()
+    assert seen == [{name: value for name, value in ticket.items() if name != "notes"} for ticket in listed]
+    assert (await shared.get(path, "agent", year=0)).status_code == 422
 
 
 async def test_requests_that_only_read_need_nothing_of_the_help_desk(shared: Shared) -> None:

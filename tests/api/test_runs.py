@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,9 @@ import pytest
 from tests.api.conftest import Served, Shared
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+
+from deskloom.api.events import Pace
+from deskloom.api.server import Server
 
 together = pytest.mark.asyncio(loop_scope="session")
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -163,6 +167,20 @@ async def read_events(answer: httpx.Response) -> Any:
         elif "data" in fields:
             yield fields["event"], fields["id"], json.loads(fields["data"])
             fields = {}
+
+
+async def test_an_idle_stream_shows_that_it_is_alive(served: Served) -> None:
+    """While nothing changes a comment comes now and then, which clients ignore."""
+    served.hold()
+    run = await start(served)
+    server = Server(served.rig.app, pace=Pace(poll=timedelta(milliseconds=5), heartbeat=timedelta(milliseconds=20)))
+    server.start()
+    path = f"{server.url}/api/runs/{run['id']}/events"
+    async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", path) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith(":"):
+                break
+    await server.stop()
 
 
 @together

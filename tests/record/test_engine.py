@@ -172,11 +172,15 @@ async def test_server_dies(tmp_path: Path) -> None:
     with postgres.running() as server:
         record = open_record(server.url("postgres"))
         await record.check()
-        with pytest.raises(RecordUnavailable):
+
+        async def outlive() -> None:
             async with record.transaction() as tx:
                 server.process.send_signal(signal.SIGQUIT)
                 server.process.wait(30)
                 await tx.execute(text("SELECT 1"))
+
+        with pytest.raises(RecordUnavailable):
+            await outlive()
         with pytest.raises(RecordUnavailable, match="cannot be reached"):
             await record.check()
         await record.aclose()
@@ -185,11 +189,15 @@ async def test_server_dies(tmp_path: Path) -> None:
 async def test_read_only_server(record_url: str, dialect: str) -> None:
     """Writing where only reading is allowed."""
     record = open_record(record_url)
-    with pytest.raises(RecordUnavailable, match="may only be read"):
+
+    async def write() -> None:
         async with record.reading() if dialect == "postgresql" else record.transaction() as tx:
             if dialect == "sqlite":
                 await tx.exec_driver_sql("PRAGMA query_only=ON")
             await tx.execute(text("DELETE FROM runs"))
+
+    with pytest.raises(RecordUnavailable, match="may only be read"):
+        await write()
     await record.aclose()
 
 
@@ -222,11 +230,15 @@ async def test_disk_full(sqlite_record: Record) -> None:
     """A page that does not fit on the disk is refused whole; what was stored before stays."""
     async with sqlite_record.transaction() as tx:
         await store_tickets(tx, "desk", [a_ticket(1)], now=NOW)
-    with pytest.raises(RecordUnavailable, match=r"its disk is full\. Free some space; nothing that was stored is lost"):
+
+    async def overflow() -> None:
         async with sqlite_record.transaction() as tx:
             pages = (await tx.exec_driver_sql("PRAGMA page_count")).scalar_one()
             await tx.exec_driver_sql(f"PRAGMA max_page_count={pages + 1}")
             await store_tickets(tx, "desk", [a_ticket(2, description_text="x" * 1_000_000)], now=NOW)
+
+    with pytest.raises(RecordUnavailable, match=r"its disk is full\. Free some space; nothing that was stored is lost"):
+        await overflow()
     async with sqlite_record.reading() as tx:
         assert set(await load_tickets(tx, "desk", ["1", "2"])) == {"1"}
 
@@ -250,15 +262,18 @@ async def test_not_a_database(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+def _overwrite(path: Path) -> None:
+    """Leave the first page of a database as it is, and nothing else."""
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+
+
 async def test_damaged(sqlite_record: Record) -> None:
     """A file with holes in it is reported as damaged."""
     async with sqlite_record.transaction() as tx:
         await store_tickets(tx, "desk", [a_ticket(number) for number in range(1, 200)], now=NOW)
     await sqlite_record.aclose()
-    path = Path(sqlite_record.url.database)
-    data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)
-    path.write_bytes(data)
+    _overwrite(Path(sqlite_record.url.database))
     with pytest.raises(RecordDamaged, match="Restore it from a backup"):
         async with sqlite_record.reading() as tx:
             await load_tickets(tx, "desk", ["1"])
@@ -294,19 +309,18 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("pages", [1, 3, 7])
+@pytest.mark.parametrize("pages", [1, 5])
 async def test_killed_writer(record_url: str, pages: int) -> None:
     """After kill -9 the checkpoint and the tickets agree, and every page that was acknowledged is there."""
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"}
-    writer = subprocess.Popen(
-        [sys.executable, "-c", _WRITER, record_url], stdout=subprocess.PIPE, text=True, env=environment, cwd=root
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _WRITER, record_url, stdout=subprocess.PIPE, env=environment, cwd=root
     )
     for _ in range(pages):
-        acknowledged = int(await asyncio.to_thread(writer.stdout.readline))
+        acknowledged = int(await writer.stdout.readline())
     writer.kill()
-    writer.wait()
-    writer.stdout.close()
+    await writer.wait()
     record = open_record(record_url)
     async with record.reading() as tx:
         page = (await load_checkpoint(tx, "desk", "tickets"))["page"]

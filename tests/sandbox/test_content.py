@@ -89,9 +89,17 @@ def test_many_articles() -> None:
 def _folder(path: Path) -> Path:
     """Two questions and an article in the data's form."""
     answer = {
-        "id": 9, "created": "2026-01-02 10:00:00 +0000", "updated": "2026-01-03 10:00:00 +0000", "author": "h", "role": "helper",
-        "content_html": "<p>Try this</p>", "is_spam": False, "helpful": 1, "unhelpful": 0, "is_solution": True,
-    }  # fmt: skip
+        "id": 9,
+        "created": "2026-01-02 10:00:00 +0000",
+        "updated": "2026-01-03 10:00:00 +0000",
+        "author": "h",
+        "role": "helper",
+        "content_html": "<p>Try this</p>",
+        "is_spam": False,
+        "helpful": 1,
+        "unhelpful": 0,
+        "is_solution": True,
+    }
     thanks = {
         **answer,
         "id": 10,
@@ -102,11 +110,25 @@ def _folder(path: Path) -> Path:
         "is_solution": False,
     }
     question = {
-        "id": 5, "url": "https://example.org/5", "created": "2026-01-01 10:00:00 +0000", "updated": "2026-01-01 10:00:00 +0000",
-        "locale": "it", "product": "mail", "topic": "other", "tags": ["other"], "title": "Why?", "content_html": "<p>Why</p>",
-        "author": "q", "is_solved": True, "solution_id": 9, "is_spam": False, "is_locked": False, "num_votes": 1, "metadata": {},
+        "id": 5,
+        "url": "https://example.org/5",
+        "created": "2026-01-01 10:00:00 +0000",
+        "updated": "2026-01-01 10:00:00 +0000",
+        "locale": "it",
+        "product": "mail",
+        "topic": "other",
+        "tags": ["other"],
+        "title": "Why?",
+        "content_html": "<p>Why</p>",
+        "author": "q",
+        "is_solved": True,
+        "solution_id": 9,
+        "is_spam": False,
+        "is_locked": False,
+        "num_votes": 1,
+        "metadata": {},
         "answers": [answer, thanks],
-    }  # fmt: skip
+    }
     other = {**question, "id": 4, "answers": [], "is_solved": None, "solution_id": None, "is_spam": True, "author": "h"}
     article = {
         "id": 7,

@@ -139,7 +139,7 @@ def test_dangling_requester(api: httpx.Client) -> None:
 
 
 def test_choices_in_five_shapes(api: httpx.Client) -> None:
-    """Choices are a list, a map by name, a map by code, a tree, or absent; statuses above five are the account's own."""
+    """Choices are a list, a map by name, a map by code, a tree, or absent; statuses above five are custom."""
     fields = {row["name"]: row.get("choices") for row in api.get("ticket_fields").json()}
     assert fields["ticket_type"][0] == "Question"
     assert fields["priority"] == {"Low": 1, "Medium": 2, "High": 3, "Urgent": 4}

@@ -66,8 +66,10 @@ def test_due_by_comes_later(desk: Desk, api: httpx.Client) -> None:
 def test_create_needs_a_requester_and_known_codes(api: httpx.Client) -> None:
     """Missing requester, unknown status and unknown custom fields are refused by name."""
     bodies: list[dict[str, Any]] = [
-        {"subject": "x"}, {"email": "a@example.com", "status": 99}, {"email": "a@example.com", "custom_fields": {"cf_no": 1}},
-    ]  # fmt: skip
+        {"subject": "x"},
+        {"email": "a@example.com", "status": 99},
+        {"email": "a@example.com", "custom_fields": {"cf_no": 1}},
+    ]
     fields = [api.post("tickets", json=body).json()["errors"][0]["field"] for body in bodies]
     assert fields == ["requester_id", "status", "custom_fields.cf_no"]
 
@@ -173,6 +175,17 @@ def test_sla_pass(desk: Desk, api: httpx.Client, control: httpx.Client) -> None:
     assert {row["updated_at"] for row in rows} == {desk.clock.stamp()}
     assert all(row["is_escalated"] or row["fr_escalated"] for row in rows)
     assert control.post("sla").json()["escalated"] == []
+
+
+def test_sla_by_the_clock(desk: Desk, api: httpx.Client) -> None:
+    """With the switch the SLA pass runs by itself as time goes on."""
+    desk.switches = replace(desk.switches, sla_on_clock=True)
+    number = api.post("tickets", json={"email": "a@example.com", "priority": 4}).json()["id"]
+    desk.clock.advance(5)
+    assert api.get(f"tickets/{number}").json()["fr_escalated"] is False
+    desk.clock.advance(3 * 3600)
+    row = api.get(f"tickets/{number}").json()
+    assert (row["fr_escalated"], row["is_escalated"], row["updated_at"]) == (True, False, desk.clock.stamp())
 
 
 def test_time_entries(desk: Desk, api: httpx.Client) -> None:

@@ -28,13 +28,13 @@ class Server:
     takes no new requests, ends what is under way, and then stops the runs at a page; they go on at the next start.
     """
 
-    def __init__(self, app: App, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, app: App, *, host: str = "127.0.0.1", port: int = 0, pace: Pace | None = None) -> None:
         """Port 0: any free one. Raises `SettingInvalid` for an address that may not or cannot be served."""
         self.app = app
         self._socket = _listen(host, port)
         name, number = self._socket.getsockname()[:2]
         self.url = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
-        self._pace = Pace()
+        self._pace = pace or Pace()
         self._server: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
 

@@ -76,7 +76,7 @@ async def connect(settings: Settings, command: str, *, recover: bool = False) ->
     while True:
         owner = await asyncio.to_thread(find_owner, settings.home)
         if owner is not None and await _answers(owner):
-            async with client_of(owner) as client:
+            async with _client(owner) as client:
                 yield Connection(client, owner, owned=False)
             return
         if owner is None:
@@ -84,7 +84,7 @@ async def connect(settings: Settings, command: str, *, recover: bool = False) ->
                 serving = await _become_owner(stack, settings, command)
                 if serving is not None:
                     resumed = await serving.recover() if recover else []
-                    client = await stack.enter_async_context(client_of(serving.owner))
+                    client = await stack.enter_async_context(_client(serving.owner))
                     yield Connection(client, serving.owner, owned=True, resumed=resumed)
                     await serving.drain()
                     return
@@ -125,14 +125,14 @@ class _Patience:
 async def _answers(owner: Owner) -> bool:
     if owner.url is None:
         return False
-    async with client_of(owner) as client:
+    async with _client(owner) as client:
         try:
             return (await client.get("/health/live")).is_success
         except httpx.TransportError:
             return False
 
 
-def client_of(owner: Owner) -> httpx.AsyncClient:
+def _client(owner: Owner) -> httpx.AsyncClient:
     """A client of this machine: proxies and certificates of the environment have no part in it."""
     return httpx.AsyncClient(
         base_url=owner.url or "",

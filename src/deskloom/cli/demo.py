@@ -143,9 +143,14 @@ def tell_what_next(home: Path, runs: list[dict[str, Any]], seconds: float) -> No
     command = program_name()
     with_home = f"DESKLOOM_HOME={shlex.quote(str(home))} {command}"
     question = quote_plus(QUESTIONS[1])
+    done = (
+        f"{fetched['tickets']:,} tickets and {fetched['kb']:,} articles (with translations) fetched",
+        f"{total('embedded'):,} texts embedded",
+        f"{total('api_calls'):,} API calls",
+        f"{seconds:.1f} seconds",
+    )
     say()
-    say(f"Done: {fetched['tickets']:,} tickets and {fetched['kb']:,} articles (with translations) fetched, {total('embedded'):,} texts "
-        f"embedded, {total('api_calls'):,} API calls, {seconds:.1f} seconds.")  # fmt: skip
+    say(f"Done: {', '.join(done)}.")
     say(f"Ask something yourself:  {with_home} search 'mail comes back'")
     say(f"Serve it:                {with_home} serve")
     say("The API is then here:    http://127.0.0.1:8000/api/v1/openapi.json")

@@ -6,7 +6,6 @@ import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 Level = Literal["ok", "warn", "fail"]
 ROOM_LOW, ROOM_OUT = 1 << 30, 100 << 20
 """Bytes of free disk space below which we warn, and below which nothing can be done."""
+MARKER = "deskloom.home"
+NOTHING_YET = "Nothing is there yet; the first sync makes it."
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 """A clock before this one is wrong: the program is younger."""
 
@@ -49,34 +50,31 @@ async def _doctor(settings: Settings, *, as_json: bool) -> int:
     from deskloom.cli.output import clean, say, say_json
 
     found: list[Finding] = []
-    with ExitStack() as stack:
-        async for finding in _look(settings, stack):
-            found.append(finding)
-            if not as_json:
-                say(f"{finding.level:<4}  {finding.part:<8}  {clean(finding.detail)}")
+    async for finding in _look(settings):
+        found.append(finding)
+        if not as_json:
+            say(f"{finding.level:<4}  {finding.part:<9}  {clean(finding.detail)}")
     if as_json:
         say_json({"items": [asdict(finding) for finding in found]})
     return exits.FAILED if any(finding.level == "fail" for finding in found) else exits.DONE
 
 
-async def _look(settings: Settings, stack: ExitStack) -> AsyncIterator[Finding]:
+async def _look(settings: Settings) -> AsyncIterator[Finding]:
     """Every part in turn; one that fails does not keep the others from being looked at."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Finding("python", "ok", f"{version} at {sys.executable}")
     yield _clock(datetime.now(UTC))
     yield _room(settings)
-    there = (settings.home / "deskloom.home").exists()
-    serving, home = await asyncio.to_thread(_home, settings, stack, there)
+    home = await asyncio.to_thread(_home, settings)
     yield home
-    if home.level == "fail" and settings.database_url is None:
-        yield Finding("record", "warn", "Not looked at: it lies in the data folder.")
-    else:
-        yield await _try("record", partial(_record, settings))
-    yield await _try("model", partial(_model, settings))
-    if serving is not None:
-        yield await _try("index", partial(_index_of, serving))
-    elif home.level == "fail" or not there:
-        yield Finding("index", "ok" if not there else "warn", "Nothing is there yet; the first sync makes it.")
+    record = await _try("record", partial(_record, settings))
+    yield record
+    model = await _try("model", partial(_model, settings))
+    yield model
+    if not (settings.home / MARKER).exists():
+        yield Finding("index", "ok", NOTHING_YET)
+    elif "fail" in (home.level, record.level, model.level):
+        yield Finding("index", "warn", "Not looked at: it needs the parts above.")
     else:
         yield await _try("index", partial(_index, settings))
     for one in settings.helpdesks():
@@ -116,24 +114,21 @@ def _room(settings: Settings) -> Finding:
     return Finding("disk", "warn" if free < ROOM_LOW else "ok", told + (". Make room." if free < ROOM_LOW else ""))
 
 
-def _home(settings: Settings, stack: ExitStack, there: bool) -> tuple[Any, Finding]:
-    """Own the home while we look, unless it is not there yet; the owner, if it is another process."""
+def _home(settings: Settings) -> Finding:
     from deskloom.errors import DeskloomError
     from deskloom.home import find_owner, own_home
 
     path = settings.home
     if (owner := find_owner(path)) is not None:
         where = f", served at {owner.url}" if owner.url else ""
-        return owner, Finding(
-            "home", "ok", f"{path} is in use by process {owner.pid} (deskloom {owner.command}){where}"
-        )
-    if not there and (not path.exists() or (path.is_dir() and not any(path.iterdir()))):
-        return None, Finding("home", "ok", f"{path} is made by the first sync.")
+        return Finding("home", "ok", f"{path} is in use by process {owner.pid} (deskloom {owner.command}){where}")
+    if not path.exists():
+        return Finding("home", "ok", f"{path} is made by the first sync.")
     try:
-        stack.callback(own_home(path, "doctor").release)
+        own_home(path, "doctor").release()
     except DeskloomError as error:
-        return None, Finding("home", "fail", error.message)
-    return None, Finding("home", "ok", f"{path}, not in use")
+        return Finding("home", "fail", error.message)
+    return Finding("home", "ok", f"{path}, not in use")
 
 
 async def _record(settings: Settings) -> str:
@@ -141,7 +136,7 @@ async def _record(settings: Settings) -> str:
     from deskloom.record.schema import require_current
 
     if settings.database_url is None and not (settings.home / "deskloom.db").exists():
-        return "Nothing is there yet; the first sync makes it."
+        return NOTHING_YET
     record = open_record(settings.record_url())
     try:
         await record.check()
@@ -163,27 +158,14 @@ async def _model(settings: Settings) -> str:
 
 
 async def _index(settings: Settings) -> str:
-    from deskloom import documents
-    from deskloom.cli.output import counted
-    from deskloom.indexes import open_index
+    """The index as the owner of the home sees it: one process at a time may open it."""
+    from deskloom.cli.connection import connect
 
-    index = await open_index(settings)
-    try:
-        tickets = await index.count(documents.TICKETS)
-        articles = await index.count(documents.ARTICLES)
-    finally:
-        await index.aclose()
-    return f"{counted(tickets, 'ticket')}, {counted(articles, 'article')}"
-
-
-async def _index_of(owner: Any) -> str:
-    """The index as its owner sees it: one process at a time may open it."""
-    from deskloom.cli.connection import Connection, client_of
-    from deskloom.cli.output import counted
-
-    async with client_of(owner) as client:
-        answer = await Connection(client, owner, owned=False).call("GET", "/sync/status")
-    return f"{counted(answer['total_tickets'], 'ticket')}, {counted(answer['total_kb_articles'], 'article')}"
+    async with connect(settings, "doctor") as desk:
+        index = (await desk.client.get("/api/v1/sync/health")).json()["components"]["index"]
+    if index["status"] != "ok":
+        raise exits.Ended(exits.FAILED, index["detail"])
+    return ", ".join(f"{points:,} in {name}" for name, points in index["points"].items())
 
 
 async def _source(settings: Settings, one: Any) -> str:

@@ -113,6 +113,7 @@ async def _sync(settings: Settings, asked: Request, *, wait: bool, as_json: bool
     for run in asked.runs.values():
         if as_json:
             say_json(run)
+            tell_errors(run)
         else:
             tell_end(run)
     return exits.worst([*asked.refused, exits.of_runs(asked.runs.values()) if wait else exits.DONE])
@@ -194,7 +195,7 @@ def _left(id: str, owned: bool) -> str:
 
 def tell_end(run: Run) -> None:
     """How a run ended: its counts, its first errors, and what to do about them."""
-    from deskloom.cli.output import clean, counted, notice, say
+    from deskloom.cli.output import counted, say
     from deskloom.cli.progress import title
 
     if is_going(run):
@@ -202,15 +203,27 @@ def tell_end(run: Run) -> None:
         return
     counts = run["counts"]
     names = ("fetched", "created", "updated", "unchanged", "deleted", "failed")
-    numbers = ", ".join(f"{counts.get(name, 0):,} {name}" for name in names)
-    spent = f"{counts.get('embedded', 0):,} embedded; {counted(counts.get('api_calls', 0), 'API call')}"
+    numbers = ", ".join(f"{counts[name]:,} {name}" for name in names)
+    spent = f"{counts['embedded']:,} embedded; {counted(counts['api_calls'], 'API call')}"
     say(f"{title(run)}: {run['state']}. {numbers}; {spent}; {seconds(run):.1f} s")
-    for error in run["errors"][:ERRORS_SHOWN]:
-        notice(f"  {clean(error)}")
-    if (more := run["error_count"] - min(len(run["errors"]), ERRORS_SHOWN)) > 0:
-        notice(f"  … and {more:,} more")
-    if counts.get("failed"):
-        notice("  Items that failed are tried again by later runs. See them: deskloom failures")
+    tell_errors(run)
+
+
+def tell_errors(run: Run) -> None:
+    """The first errors of a run, on standard error, and for one that failed the sentence that says why."""
+    from deskloom.cli.output import clean, notice
+
+    errors, total = list(run["errors"]), run["error_count"]
+    why = errors.pop() if run["state"] == "failed" and errors else None
+    items = total - (why is not None)
+    for error in errors[:ERRORS_SHOWN]:
+        notice(clean(error))
+    if (more := items - len(errors[:ERRORS_SHOWN])) > 0:
+        notice(f"… and {more:,} more")
+    if items > 0:
+        notice("What failed is tried again by later runs. See it: deskloom failures")
+    if why:
+        notice(clean(why))
 
 
 def seconds(run: Run) -> float:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import aiosqlite
 import asyncpg
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -149,6 +150,21 @@ def _parse(url: str) -> URL:
     )
 
 
+async def _connect_sqlite(*args: Any, **options: Any) -> aiosqlite.Connection:
+    """A connection on a thread of its own, which is gone again if the file cannot be opened.
+
+    aiosqlite 0.22 only tells the thread to end; if the loop is closed before it did, the thread dies of an exception.
+    """
+    connection = aiosqlite.connect(*args, **options)
+    thread = connection._thread
+    thread.daemon = True  # as SQLAlchemy does where it connects itself
+    try:
+        return await connection
+    except sqlite3.Error:
+        await asyncio.to_thread(thread.join)
+        raise
+
+
 def _open_sqlite(url: URL, pool_size: int, busy: timedelta) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -157,14 +173,22 @@ def _open_sqlite(url: URL, pool_size: int, busy: timedelta) -> AsyncEngine:
         json_serializer=to_json,
         # Python's sqlite3 must not begin transactions of its own: the "begin" event below does
         # (SQLAlchemy, "Enabling Non-Legacy SQLite Transactional Modes").
-        connect_args={"isolation_level": None, "timeout": busy.total_seconds()},
+        connect_args={
+            "isolation_level": None,
+            "timeout": busy.total_seconds(),
+            "async_creator_fn": _connect_sqlite,
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY", "cache_size=-16000"):
-            cursor.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY", "cache_size=-16000"):
+                cursor.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()  # the pool does not close what it could not finish opening
+            raise
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

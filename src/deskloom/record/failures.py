@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.errors import NotFound
 from deskloom.model import ItemFailure
-from deskloom.record.paging import decode_place, encode_place
+from deskloom.record.paging import beyond, encode_place
 from deskloom.record.statements import Row, chunks, upsert
 from deskloom.record.tables import failures
 
@@ -105,8 +105,7 @@ async def list_failures(
         if value is not None:
             query = query.where(column == value)
     if after is not None:
-        place = tuple_(*decode_place(after, (datetime, UUID)), types=[columns.last_failed_at.type, columns.id.type])
-        query = query.where(tuple_(columns.last_failed_at, columns.id) < place)
+        query = query.where(beyond((columns.last_failed_at, columns.id), after, (datetime, UUID)))
     query = query.order_by(columns.last_failed_at.desc(), columns.id.desc()).limit(limit + 1)
     found = [Failure(**row) for row in (await tx.execute(query)).mappings()]
     last = found[limit - 1] if len(found) > limit else None

@@ -47,8 +47,8 @@ async def _pull_all(
     try:
         if run.run.mode == "full" and run.run.takeovers == 0 and not run.counts["fetched"]:
             await restart(run, source, streams)
-        await retry_failures(run, source, stream)
         for each in streams:
+            await retry_failures(run, source, each)
             await pull(run, source, each, max_delete_share=rules.max_delete_share, on_page=fresh.set)
     finally:
         pulled.set()

@@ -50,11 +50,11 @@ async def restart(run: ActiveRun, source: Source, streams: Sequence[Stream]) -> 
 
 
 async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None:
-    """Read items of the retry queue again whose waiting time is over."""
+    """Read items of the stream's retry queue again whose waiting time is over."""
+    main = stream.name == run.run.stream
+    most = min(RETRIES_AT_ONCE, RETRIES_AT_ONCE if run.left is None or not main else run.left)
     async with run.record.reading() as tx:
-        due = await failures.due_failures(
-            tx, source.name, stream.name, now=run.clock(), limit=min(RETRIES_AT_ONCE, _or_all(run.left))
-        )
+        due = await failures.due_failures(tx, source.name, stream.name, now=run.clock(), limit=most)
     if not due:
         return
     run.phase = f"retrying {len(due)} {stream.name}"
@@ -62,7 +62,10 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
         record, failed = await _fetch(source, stream, failure.key)
         async with run.step() as step:
             await _store(run, step, source, stream, [record] if record else [], [failed] if failed else [])
-        run.taken += 1
+            if stream.collection and record and not isinstance(record, Tombstone):  # it may have failed in publishing
+                key = _document(stream.kind, record.key)
+                await documents.mark_stale(step.tx, stream.collection, source.name, [key], now=run.clock())
+        run.taken += main
 
 
 async def _fetch(source: Source, stream: Stream, key: str) -> tuple[Record | None, ItemFailure | None]:
@@ -190,6 +193,3 @@ async def _complete(run: ActiveRun, source: Source, stream: Stream, bookmark: st
         elif cursor is not None:
             await checkpoints.save_checkpoint(step.tx, source.name, bookmark, cursor, now=run.clock(), completed=True)
 
-
-def _or_all(limit: int | None) -> int:
-    return RETRIES_AT_ONCE if limit is None else limit

@@ -8,7 +8,7 @@ from deskloom.sandbox.freshdesk.bodies import body_of, required
 from deskloom.sandbox.freshdesk.desk import Desk
 from deskloom.sandbox.freshdesk.listing import choice_of, number_of, paged, since_of
 from deskloom.sandbox.paging import PAGING
-from deskloom.sandbox.rows import Row
+from deskloom.sandbox.rows import Row, Rows
 
 _CONTACT_LIST = PAGING | {"email", "mobile", "phone", "company_id", "state", "contact_type", "unique_external_id"}
 _CONTACT: dict[str, type] = {
@@ -36,9 +36,7 @@ def list_contacts(desk: Desk, call: Call) -> Answer:
     for name in spellings:
         since = since_of(call, name)
         if since is not None:
-            start = desk.contacts.since("updated", shelf, since, inclusive=desk.switches.updated_since_inclusive)
-            recent = {key for _, key in desk.contacts.order("updated", shelf)[start:]}
-            ids = [key for key in ids if key in recent]
+            ids = _changed(desk, desk.contacts, shelf, since)
     equal: Row = {
         name: call.query[name]
         for name in ("email", "mobile", "phone", "contact_type", "unique_external_id")
@@ -55,6 +53,16 @@ def list_contacts(desk: Desk, call: Call) -> Answer:
             row["id"] for row in rows if all({**defaults, **row}.get(name) == value for name, value in equal.items())
         ]
     return paged(desk, call, ids, lambda key: shapes.contact(desk, desk.contacts.get(key) or {}, view=False))
+
+
+def _changed(desk: Desk, rows: Rows, shelf: str, since: str) -> list[int]:
+    """Ids of rows changed since then, in alphabetical order; cheap where all or few of them changed."""
+    start = rows.since("updated", shelf, since, inclusive=desk.switches.updated_since_inclusive)
+    names = rows.ids("name", shelf)
+    if start == 0:
+        return names
+    recent = {key for _, key in rows.order("updated", shelf)[start:]}
+    return [key for key in names if key in recent] if recent else []
 
 
 def view_contact(desk: Desk, call: Call) -> Answer:
@@ -164,12 +172,8 @@ def _unique_email(desk: Desk, body: Row, own: int | None) -> None:
 
 def list_companies(desk: Desk, call: Call) -> Answer:
     allow(call.query, PAGING | {"updated_since"})
-    ids = desk.companies.ids("name", "all")
     since = since_of(call)
-    if since is not None:
-        start = desk.companies.since("updated", "all", since, inclusive=desk.switches.updated_since_inclusive)
-        recent = {key for _, key in desk.companies.order("updated", "all")[start:]}
-        ids = [key for key in ids if key in recent]
+    ids = desk.companies.ids("name", "all") if since is None else _changed(desk, desk.companies, "all", since)
     return paged(desk, call, ids, lambda key: shapes.company(desk, desk.companies.get(key) or {}))
 
 

@@ -158,9 +158,10 @@ _ARTICLE: dict[str, type] = {
 
 def _made(desk: Desk, rows: Rows, members: Row) -> Row:
     now = desk.stamp()
-    return rows.put(
-        {**members, "id": desk.new_id("solution", _largest(desk), FIRST_ID), "created_at": now, "updated_at": now}
-    )
+    key = desk.new_id("solution", _largest(desk), FIRST_ID)
+    while key in rows:
+        key = desk.new_id("solution", _largest(desk), FIRST_ID)
+    return rows.put({**members, "id": key, "created_at": now, "updated_at": now})
 
 
 def _largest(desk: Desk) -> Rows:

@@ -159,7 +159,6 @@ class TicketStream:
                     moved = window.since > start.since
                     if moved or step.page >= LAST_PAGE:
                         break
-                    place.seen |= {mark(row) for row in step.answer.rows}
             if not moved:
                 raise self._stuck(listed, start.since)
 

@@ -29,7 +29,10 @@ def mark(row: Json) -> Mark:
 
 @dataclass(slots=True)
 class Place:
-    """How far a walk has come: rows before `covered` were met; `seen` holds at least the last of them."""
+    """How far a walk has come: rows before `covered` were met; `seen` holds at least the last of them.
+
+    The walk adds to `seen`; a caller whose list is long keeps only the last page of it.
+    """
 
     covered: int = 0
     seen: set[Mark] = field(default_factory=set)
@@ -57,7 +60,7 @@ def overlapping(covered: int, last_page: int | None = None) -> tuple[int, int]:
 async def walk(get: Get, place: Place, *, last_page: int | None = None) -> AsyncGenerator[Step, None]:
     """Steps until the list ends, is moved on by the caller (who stops), or has no page below `last_page` left."""
     back, fixed = 0, None
-    previous: tuple[int, list[Mark]] | None = None
+    front: Mark | None = None
     while True:
         if fixed is None:
             page, size = overlapping(max(place.covered - back, 0), last_page)
@@ -71,11 +74,13 @@ async def walk(get: Get, place: Place, *, last_page: int | None = None) -> Async
             continue
         new = [row for row, one in zip(answer.rows, marks, strict=True) if one not in place.seen]
         ended = len(marks) < size if answer.more is None else not answer.more
-        if previous is not None and previous[0] != page and previous[1] == marks:
-            ended = True  # a server that does not page sends the same rows for ever
+        if start and marks and marks[0] == front and not new:
+            ended = True  # a server that does not page sends its first rows for ever
+        front = marks[0] if marks and not start else front
         if not ended and len(marks) < size:
             fixed = fixed or len(marks)  # the server has its own page size (T9): plain page numbers are all there is
-        place.covered, back, previous = start + len(marks), 0, (page, marks)
+        place.covered, back = start + len(marks), 0
+        place.seen |= set(marks)
         yield Step(new, answer, start, page, ended)
         if ended:
             return
