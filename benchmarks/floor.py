@@ -11,7 +11,9 @@ import gzip
 import json
 import time
 from collections.abc import Sequence
+from itertools import islice
 
+from benchmarks.labels import question
 from benchmarks.rigs import DATA, table
 
 from deskloom import documents
@@ -39,12 +41,12 @@ async def bare_embedder_rate(texts: Sequence[str], embedder: Embedder | None = N
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", type=int, default=500, help="how many parts of real articles to embed")
+    parser.add_argument("--texts", type=int, default=500, help="how many parts of real tickets to embed")
     count = parser.parse_args().texts
     embedder = await open_embedder(Settings())
     with gzip.open(DATA / "sumo-thunderbird" / "tickets.jsonl.gz", "rt", encoding="utf-8") as lines:
-        titles = [f"{row['title']}\n\n{row['content_html']}" for row in map(json.loads, lines)]
-    texts = [part for text in titles[:count] for part in documents.split(text, embedder)][:count]
+        questions = [question(json.loads(line)) for line in islice(lines, count)]
+    texts = [part for text in questions for part in documents.split(text, embedder)][:count]
     tokens = sum(len(embedder.offsets(text)) + 2 for text in texts)
     rate = await bare_embedder_rate(texts, embedder)
     await embedder.aclose()

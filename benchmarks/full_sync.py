@@ -100,7 +100,7 @@ def measure(tickets: int, folder: Path) -> None:
         least = least_calls(url)
         calls(url)
         rows = [["step", "calls", "credits", "least", "ratio", "fetched", "created", "updated", "embedded", "indexed",
-                 "failed", "seconds", "peak MB"]]  # fmt: skip
+                 "failed", "seconds", "own MB", "peak MB"]]  # fmt: skip
         for step, stream, words in (
             ("first", "tickets", ["--full"]), ("first", "kb", ["--full"]), ("second", "tickets", []), ("second", "kb", []),
         ):  # fmt: skip
@@ -110,7 +110,7 @@ def measure(tickets: int, folder: Path) -> None:
             rows.append([f"{step} {stream}", asked["total"], asked["credits"], floor,
                          f"{asked['total'] / floor:.3f}" if floor else "",
                          *(int(did[name]) for name in ("fetched", "created", "updated", "embedded", "indexed", "failed")),
-                         measured.seconds, measured.peak])  # fmt: skip
+                         measured.seconds, measured.own, measured.peak])  # fmt: skip
         table(f"{tickets} tickets: what each step did", rows)
         table("Record beside source", compare(url, home))
 

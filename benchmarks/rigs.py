@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,12 +80,43 @@ def sandbox(data: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one command did: its JSON, its seconds, its peak memory in MB."""
+    """What one command did: its JSON, its seconds, its peak memory in MB.
+
+    `own` is memory of its own; `peak` also counts the pages of mapped files (the index), which the system takes back
+    when it needs them.
+    """
 
     answer: Any
     seconds: float
     peak: float
+    own: float
     status: int
+
+
+class Sampler:
+    """Watches the anonymous memory of a process, ten times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._status = Path(f"/proc/{pid}/status")
+        self._peak = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            try:
+                lines = self._status.read_text().splitlines()
+            except OSError:
+                return
+            own = next((line.split()[1] for line in lines if line.startswith("RssAnon")), "0")
+            self._peak = max(self._peak, int(own))
+
+    def stop(self) -> float:
+        """The peak, in MB."""
+        self._over.set()
+        self._thread.join()
+        return self._peak / 1024
 
 
 def command(home: Path, url: str, *words: str, extra: Mapping[str, str] | None = None) -> Measured:
@@ -99,6 +131,7 @@ def command(home: Path, url: str, *words: str, extra: Mapping[str, str] | None =
     began = time.perf_counter()
     process = subprocess.Popen([*DESKLOOM, *words], stdout=subprocess.PIPE, env=environment, text=True)
     assert process.stdout is not None
+    sampler = Sampler(process.pid)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -106,6 +139,7 @@ def command(home: Path, url: str, *words: str, extra: Mapping[str, str] | None =
         json.loads(output) if output.strip() else None,
         time.perf_counter() - began,
         usage.ru_maxrss / 1024,
+        sampler.stop(),
         process.returncode,
     )
 

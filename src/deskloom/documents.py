@@ -51,7 +51,7 @@ INTERNAL_FIELDS = frozenset({"internal_content"})
 SHOWN = 4000
 """Characters of `content` and `internal_content`: what snippets are made of."""
 TITLE_WEIGHT = 3
-"""How often an article's title counts among its words."""
+"""How often a subject or title counts among the words."""
 
 _NAMESPACE = UUID("6e0c3b0e-0f53-5f0c-9d5c-6b1f0d9f5a31")
 FieldType = Literal["keyword", "integer", "datetime"]
@@ -143,7 +143,8 @@ def ticket_document(source: str, ticket: Ticket, facts: TicketFacts) -> Document
     sections = _present(
         symptom_vec=symptom, cause_vec="\n\n".join(private), resolution_vec="\n\n".join(_answers(ticket, facts, said))
     )
-    words = _present(words="\n\n".join(filter(None, (symptom, *public))), words_internal="\n\n".join(private))
+    found = [*[subject] * TITLE_WEIGHT, description, *public]
+    words = _present(words="\n\n".join(filter(None, found)), words_internal="\n\n".join(private))
     if not words:
         raise EmptyContent("Empty content", kind="ticket", key=ticket.key)
     language = language_of(symptom if len(symptom) >= 80 else words.get("words", symptom))

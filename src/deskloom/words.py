@@ -32,7 +32,7 @@ class Prose:
     mean: int
 
 
-TICKET_PROSE = Prose(k1=1.8, b=0.85, mean=100)
+TICKET_PROSE = Prose(k1=4.0, b=0.85, mean=300)
 ARTICLE_PROSE = Prose(k1=5.0, b=0.75, mean=630)
 """Measured on real tickets and articles (docs/decisions/0003-text.md)."""
 REPEATED = 3

@@ -101,7 +101,9 @@ class Shelf:
             place = (record.kind, record.key)
             old = self.records.get(place)
             if isinstance(record, Ticket) and record.messages is None and isinstance(old, Ticket):
-                record = Ticket(**{f: getattr(record, f) for f in record.__dataclass_fields__} | {"messages": old.messages})
+                record = Ticket(
+                    **{f: getattr(record, f) for f in record.__dataclass_fields__} | {"messages": old.messages}
+                )
             self.records[place] = record
         self.failures.extend(page.failures)
         self.cursor = page.cursor

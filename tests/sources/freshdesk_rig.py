@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from tests.sources.desk import empty_desk, open_source, put_message, put_ticket, stamp, timing_of
+
 from deskloom.protocols import Source
 from deskloom.sandbox import Desk, Fault, SandboxServer, Switches
 from deskloom.sandbox.freshdesk.edits import perform
-from tests.sources.desk import empty_desk, open_source, put_message, put_ticket, stamp, timing_of
 
 
 class _Hasty:
@@ -113,7 +114,13 @@ def desk_of(stream: str, switches: Switches) -> Desk:
             row = {"id": folder, "name": f"Folder {folder}", "category_id": 44, "parent_folder_id": parent}
             desk.folders.put({**row, "visibility": 1, **made})
         for key in range(701, 821):
-            row = {"id": key, "title": f"Article {key}", "description": f"<p>Text {key}</p>", "status": 2, "agent_id": 1}
+            row = {
+                "id": key,
+                "title": f"Article {key}",
+                "description": f"<p>Text {key}</p>",
+                "status": 2,
+                "agent_id": 1,
+            }
             folder = 55 if key < 806 else 57
             desk.articles.put({**row, "folder_id": folder, "category_id": 44, **made})
     return desk

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-
-from tests.contracts.source import SourceContract, s1_changes, s1_everything, s2_resumes_after_every_page, s2_slices, s6_deleted
+from tests.contracts.source import (
+    SourceContract,
+    s1_changes,
+    s1_everything,
+    s2_resumes_after_every_page,
+    s2_slices,
+    s6_deleted,
+)
 from tests.sources.freshdesk_rig import FreshdeskRig, rigged
 
 

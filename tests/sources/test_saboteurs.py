@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.contracts.source import CHECKS, NOTICED, SABOTEURS, Saboteur
 from tests.sources.freshdesk_rig import rigged
 

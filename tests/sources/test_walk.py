@@ -29,7 +29,9 @@ def test_no_page_is_asked_for_beyond_the_last_allowed_one(covered: int) -> None:
     assert page * size > covered
 
 
-async def met(rows: list[dict[str, Any]], changes: dict[int, list[tuple[str, int]]], links: bool) -> tuple[list[int], int]:
+async def met(
+    rows: list[dict[str, Any]], changes: dict[int, list[tuple[str, int]]], links: bool
+) -> tuple[list[int], int]:
     """The ids a walk meets in a list that changes before the given calls, and the number of calls."""
     rows, calls, newest = list(rows), 0, 10_000
 

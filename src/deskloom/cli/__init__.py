@@ -57,6 +57,7 @@ def _usage(error: typer.TyperException) -> str:
     message = str(getattr(error, "format_message", lambda: error)()).strip().replace("Value error, ", "")
     if message.startswith("Usage:"):  # nothing was asked for, so the parser tells everything
         return message
+    message = " ".join(message.split())
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "deskloom"
     return f"{message}{'' if message.endswith(('.', '?')) else '.'} See: {command} --help"
