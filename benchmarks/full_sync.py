@@ -21,6 +21,7 @@ from benchmarks.rigs import Measured, command, sandbox, table, thunderbird
 
 ALL = 20_000
 PAGE = 100
+DID = ("fetched", "created", "updated", "embedded", "indexed", "failed")
 
 
 def rows_of(url: str, kind: str) -> Iterator[dict[str, Any]]:
@@ -99,18 +100,18 @@ def measure(tickets: int, folder: Path) -> None:
     with sandbox(data) as url:
         least = least_calls(url)
         calls(url)
-        rows = [["step", "calls", "credits", "least", "ratio", "fetched", "created", "updated", "embedded", "indexed",
-                 "failed", "seconds", "own MB", "peak MB"]]  # fmt: skip
-        for step, stream, words in (
-            ("first", "tickets", ["--full"]), ("first", "kb", ["--full"]), ("second", "tickets", []), ("second", "kb", []),
-        ):  # fmt: skip
-            measured = command(home, url, "sync", stream, *words, "--json")
-            asked, did = calls(url), counts(measured)
-            floor = least[stream] if step == "first" else ""
-            rows.append([f"{step} {stream}", asked["total"], asked["credits"], floor,
-                         f"{asked['total'] / floor:.3f}" if floor else "",
-                         *(int(did[name]) for name in ("fetched", "created", "updated", "embedded", "indexed", "failed")),
-                         measured.seconds, measured.own, measured.peak])  # fmt: skip
+        rows = [["step", "calls", "credits", "least", "ratio", *DID, "seconds", "own MB", "peak MB"]]
+        for step, words in (("first", ["--full"]), ("second", [])):
+            for stream in ("tickets", "kb"):
+                measured = command(home, url, "sync", stream, *words, "--json")
+                asked, did = calls(url), counts(measured)
+                floor = least[stream] if step == "first" else None
+                ratio = f"{asked['total'] / floor:.3f}" if floor else ""
+                rows.append(
+                    [f"{step} {stream}", asked["total"], asked["credits"], floor or "", ratio]
+                    + [int(did[name]) for name in DID]
+                    + [measured.seconds, measured.own, measured.peak]
+                )
         table(f"{tickets} tickets: what each step did", rows)
         table("Record beside source", compare(url, home))
 
