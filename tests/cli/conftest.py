@@ -12,8 +12,9 @@ from deskloom.sandbox import Desk, SandboxServer, generate
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return generate(seed=3, tickets=60, articles=4)
+def desk(request: pytest.FixtureRequest) -> Desk:
+    """The help desk, with as many tickets as the test's parameter says."""
+    return generate(seed=3, tickets=getattr(request, "param", 8), articles=3)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-OURS = ("DESKLOOM_", "FRESHDESK_", "DATABASE_URL", "XDG_CACHE_HOME")
+LEFT_OUT = ("DESKLOOM_", "FRESHDESK_", "DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
 ENOUGH = 120
 """Seconds after which a command hangs."""
 
@@ -46,7 +46,7 @@ class Terminal:
         return wait(self.start(*arguments, **settings))
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
         models = {"DESKLOOM_MODELS": os.environ["DESKLOOM_MODELS"]} if "DESKLOOM_MODELS" in os.environ else {}
         return subprocess.Popen(
             [sys.executable, "-m", "deskloom", *arguments],

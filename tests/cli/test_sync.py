@@ -15,6 +15,7 @@ from deskloom.protocols import Schema
 from deskloom.sandbox import Desk, Fault
 from deskloom.settings import Settings
 
+MANY = pytest.mark.parametrize("desk", [70], indirect=True, ids=["70 tickets"])
 UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 
 
@@ -79,6 +80,8 @@ def test_items_that_fail_end_3_and_can_be_retried(terminal: Terminal, desk: Desk
     assert terminal.run("failures").out == "Nothing has failed.\n"
 
 
+@pytest.mark.slow
+@MANY
 def test_a_second_command_works_through_the_first_and_ctrl_c_loses_nothing(terminal: Terminal, desk: Desk) -> None:
     """While a sync runs, others are served by it; the same stream ends 4; Ctrl-C ends 130 and the next sync goes on."""
     desk.faults.add(held())
@@ -102,6 +105,8 @@ def test_a_second_command_works_through_the_first_and_ctrl_c_loses_nothing(termi
     assert (again.status, ended["id"], ended["counts"]["fetched"]) == (0, run, len(desk.tickets))
 
 
+@pytest.mark.slow
+@MANY
 def test_a_killed_sync_is_taken_up_by_the_one_that_worked_through_it(terminal: Terminal, desk: Desk) -> None:
     """When the process that does the work is killed, a command that waits for its own run goes on with both."""
     desk.faults.add(held())

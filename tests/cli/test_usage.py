@@ -23,7 +23,7 @@ HEAVY = (
     "uvicorn",
 )
 WRONG = {
-    ("sync",): "Missing argument 'what'. See: deskloom sync --help",
+    ("sync",): "Missing argument 'what'. Choose from: tickets, kb, all. See: deskloom sync --help",
     ("sync", "tables"): "Invalid value for 'what': 'tables' is not one of 'tickets', 'kb', 'all'. "
     "See: deskloom sync --help",
     ("sync", "kb", "--limit", "0"): "Invalid value for '--limit': \"0\" is not a whole number from 1 to 500, "
@@ -57,9 +57,7 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
-def test_wrong_usage_ends_2_with_one_sentence(
-    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_wrong_usage_ends_2_with_one_sentence(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     """What the command line does not understand is told in one line on standard error, with status 2."""
     assert main(arguments) == 2
     printed = capsys.readouterr()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -101,9 +101,7 @@ class Shelf:
             place = (record.kind, record.key)
             old = self.records.get(place)
             if isinstance(record, Ticket) and record.messages is None and isinstance(old, Ticket):
-                record = Ticket(
-                    **{f: getattr(record, f) for f in record.__dataclass_fields__} | {"messages": old.messages}
-                )
+                record = replace(record, messages=old.messages)
             self.records[place] = record
         self.failures.extend(page.failures)
         self.cursor = page.cursor

@@ -100,7 +100,7 @@ def put_company(desk: Desk, key: int, at: float, **members: Any) -> None:
         "created_at": stamp(0),
         "updated_at": stamp(at),
     }
-    desk.companies.put(row | {"custom_fields": {"account_number": key}} | members)
+    desk.companies.put(row | {"updated_at": stamp(at), "custom_fields": {"account_number": key}} | members)
 
 
 @pytest.mark.parametrize("prefix", ["", "cf_"])
@@ -176,12 +176,12 @@ async def test_reference_data_is_read_whole_once_a_day() -> None:
             assert await shelf.read(source, stream) == 0
             assert desk.calls.total == 0
             desk.clock.advance(86_400)
-            desk.ticket_fields[4]["choices"] = desk.ticket_fields[4]["choices"] | {"9": ["On hold", "…"]}
+            desk.ticket_fields[4]["choices"] = desk.ticket_fields[4]["choices"] | {"9": [f"On hold {stream}", "…"]}
             assert await shelf.read(source, stream) == {"agents": 0, "codes": 1}[stream]
             assert desk.calls.total == 1
     codes = shelf.records[Kind.CODES, "status"]
     assert isinstance(codes, Codes)
-    assert (codes.labels[2], codes.labels[8], codes.labels[9]) == ("Open", "Scheduled Visit", "On hold")
+    assert (codes.labels[2], codes.labels[8], codes.labels[9]) == ("Open", "Scheduled Visit", "On hold codes")
     agent = shelf.records[Kind.AGENT, "1"]
     assert isinstance(agent, Agent)
     assert (agent.name, agent.email, agent.active) == ("Agent 1", "agent1@example.com", True)
@@ -258,7 +258,8 @@ async def test_a_read_can_begin_at_a_time() -> None:
             shelf = Shelf(cursor=source.cursor_since(stream, when))
             await shelf.read(source, stream)
             assert shelf.alive() == {"200", "300"}
-            assert await shelf.read(source, stream) == 0
+            # Afterwards the deleted list is read whole, as it is once a day.
+            assert await shelf.read(source, stream) == {"tickets": 1, "companies": 0}[stream]
         with pytest.raises(InvalidRequest, match='Freshdesk has no stream "invoices"'):
             source.cursor_since("invoices", when)
 
@@ -285,7 +286,7 @@ async def test_single_objects_are_fetched_whole() -> None:
         assert isinstance(await source.fetch("contacts", "1001"), Tombstone)
         assert isinstance(await source.fetch("agents", "2"), Agent)
         assert isinstance(await source.fetch("codes", "status"), Codes)
-        with pytest.raises(InvalidRequest, match='"../agents" is not an id of tickets'):
+        with pytest.raises(InvalidRequest, match=r'"\.\./agents" is not an id of tickets'):
             await source.fetch("tickets", "../agents")
         assert source.link(Kind.TICKET, "1") == f"{normalise(source_url(source)).url}/a/tickets/1"
         assert source.link(Kind.ARTICLE, "701:de") == f"{source_url(source)}/a/solutions/articles/701"
@@ -348,10 +349,6 @@ async def test_a_configured_account_is_opened_by_its_kind() -> None:
     """The table of kinds makes the source that the settings name."""
     one = SourceSettings(name="acme", kind="freshdesk", domain="ACME.freshdesk.com", api_key="k")  # type: ignore[arg-type]
     source = open_configured(one, Settings(_env_file=None))  # type: ignore[call-arg]
-    assert (source.name, source.kind, source.account, sorted(KINDS)) == (
-        "acme",
-        "freshdesk",
-        "acme.freshdesk.com",
-        ["freshdesk"],
-    )
+    assert (source.name, source.kind, source.account) == ("acme", "freshdesk", "acme.freshdesk.com")
+    assert one.kind in KINDS
     await source.aclose()

@@ -27,7 +27,6 @@ from deskloom.record.documents import Claim, Published
 from deskloom.record.engine import Record
 from deskloom.sync.build import Built, build
 from deskloom.sync.runs import ActiveRun, uninterrupted
-from deskloom.words import document_words
 
 BATCH = 64
 """Documents a batch: enough texts to sort by length, few enough that a crash repeats little."""
@@ -172,7 +171,7 @@ class Publisher:
         return Point(
             id=document.id,
             vectors={name: vectors[_hash(text)] for name, text in document.sections.items()},
-            words={name: document_words(text) for name, text in document.words.items()},
+            words=documents.sparse(document),
             payload=self._payload(document),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -47,8 +47,12 @@ class Window:
         last = next((at for row in reversed(rows) if (at := instant(row.get("updated_at")))), None)
         if last is not None:
             since = max(since, last if inclusive else last - timedelta(seconds=1))
-        marks = self.seen | {mark(row) for row in rows}
-        return replace(self, since=since, seen=frozenset(one for one in marks if (instant(one[1]) or since) >= since))
+        seen = _at_or_after(since, self.seen) if since > self.since else self.seen
+        return replace(self, since=since, seen=seen | _at_or_after(since, map(mark, rows)))
+
+
+def _at_or_after(since: datetime, marks: Iterable[Mark]) -> frozenset[Mark]:
+    return frozenset(one for one in marks if (instant(one[1]) or since) >= since)
 
 
 def open_window(state: Json, listed: TicketState, now: datetime) -> Window:
@@ -68,7 +72,7 @@ def open_window(state: Json, listed: TicketState, now: datetime) -> Window:
 def stopped(window: Window, now: datetime) -> Json:
     """The state of a pass that is not done."""
     seen: dict[str, list[Any]] = {}
-    for key, stamp in sorted(window.seen, key=lambda one: (str(one[1]), str(one[0]))):
+    for key, stamp in window.seen:
         seen.setdefault(str(stamp), []).append(key)
     low = window.low
     if window.since > now - OVERLAP:
@@ -157,7 +161,7 @@ class TicketStream:
                     if step.ended:
                         return
                     moved = window.since > start.since
-                    if moved or step.page >= LAST_PAGE:
+                    if moved:
                         break
             if not moved:
                 raise self._stuck(listed, start.since)

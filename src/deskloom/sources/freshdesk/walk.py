@@ -58,13 +58,15 @@ def overlapping(covered: int, last_page: int | None = None) -> tuple[int, int]:
 
 
 async def walk(get: Get, place: Place, *, last_page: int | None = None) -> AsyncGenerator[Step, None]:
-    """Steps until the list ends, is moved on by the caller (who stops), or has no page below `last_page` left."""
+    """Steps until one has `ended`, or, without that, until no page up to `last_page` reaches any farther."""
     back, fixed = 0, None
     front: Mark | None = None
     while True:
         if fixed is None:
             page, size = overlapping(max(place.covered - back, 0), last_page)
             start = (page - 1) * size
+            if not back and page * size <= place.covered:
+                return  # all that may be asked for is met, and more is there
         else:
             page, size, start = place.covered // fixed + 1, SIZE, place.covered
         answer = await get(page, size)
