@@ -33,6 +33,7 @@ class Noting:
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
         self.name, self.dimensions, self.max_tokens = inner.name, inner.dimensions, inner.max_tokens
+        self.languages = inner.languages
         self.texts: list[str] = []
 
     async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors:

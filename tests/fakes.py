@@ -26,6 +26,7 @@ class FakeEmbedder:
         self.name = name
         self.dimensions = dimensions
         self.max_tokens = max_tokens
+        self.languages: frozenset[str] | None = None
         self.poison = poison
         self.texts = 0
 

@@ -15,6 +15,7 @@ from deskloom import documents, words
 from deskloom.errors import InvalidRequest
 from deskloom.model import Json, Kind, Visibility
 from deskloom.protocols import Embedder, Schema, VectorIndex, Vectors, Where, Words
+from deskloom.text.language import UNKNOWN, language_of
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 COLLECTIONS: Mapping[str, str] = {"tickets": documents.TICKETS, "kb": documents.ARTICLES}
@@ -26,9 +27,22 @@ VECTORS: Mapping[str, str] = {
     "intent": "intent_vec",
     "procedure": "procedure_vec",
 }
-WEIGHTS: Mapping[str, float] = {}
-"""Weights of the branches in rank fusion; 1 unless named."""
-RANK_CONSTANT = 60
+WEIGHTS: Mapping[str, Mapping[str, float]] = {
+    documents.TICKETS: {
+        "symptom_vec": 1.0,
+        "cause_vec": 0.3,
+        "resolution_vec": 0.3,
+        "words": 1.5,
+        "words_internal": 1.5,
+    },
+    documents.ARTICLES: {"intent_vec": 0.3, "procedure_vec": 1.0, "words": 0.3},
+}
+"""What each branch counts in rank fusion: measured on real questions (`benchmarks/retrieval.py`, decision 0004). There
+are no labels for private notes; they count like their public counterparts."""
+FOREIGN = 0.1
+"""What meaning counts, beside words, for a question in a language that the model does not know."""
+RANK_CONSTANT = 10
+"""k of reciprocal rank fusion, measured like the weights."""
 CANDIDATES = 100
 """Points asked of each branch before fusion."""
 SNIPPET = 240
@@ -123,14 +137,26 @@ class Search:
                 for name, value in branches.items()
             )
         )
+        weights = self._weights(query, schema, list(branches))
         scores: defaultdict[UUID, float] = defaultdict(float)
         matched: defaultdict[UUID, list[str]] = defaultdict(list)
         for name, hits in zip(branches, results, strict=True):
             for rank, hit in enumerate(hits, start=1):
-                scores[hit.id] += WEIGHTS.get(name, 1.0) / (RANK_CONSTANT + rank)
+                scores[hit.id] += weights[name] / (RANK_CONSTANT + rank)
                 matched[hit.id].append("keyword" if name in schema.words else name)
         best = sorted(scores.items(), key=lambda item: -item[1])[: query.limit]
         return [(schema.collection, score, id, tuple(dict.fromkeys(matched[id]))) for id, score in best]
+
+    def _weights(self, query: Query, schema: Schema, branches: Sequence[str]) -> dict[str, float]:
+        """Weights of the branches asked; they sum to 1, so that scores of several collections can be compared."""
+        known = self.embedder.languages
+        foreign = known is not None and language_of(query.text) not in known | {UNKNOWN}
+        weights = {
+            name: WEIGHTS[schema.collection][name] * (FOREIGN if foreign and name in schema.vectors else 1.0)
+            for name in branches
+        }
+        total = sum(weights.values())
+        return {name: weight / total for name, weight in weights.items()}
 
     def _asked(self, query: Query, name: str) -> bool:
         if name in documents.INTERNAL_NAMES and not query.internal:

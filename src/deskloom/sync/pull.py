@@ -192,4 +192,3 @@ async def _complete(run: ActiveRun, source: Source, stream: Stream, bookmark: st
             await checkpoints.drop_checkpoint(step.tx, source.name, bookmark)
         elif cursor is not None:
             await checkpoints.save_checkpoint(step.tx, source.name, bookmark, cursor, now=run.clock(), completed=True)
-
