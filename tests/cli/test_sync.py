@@ -20,8 +20,8 @@ UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 
 
 def held() -> Fault:
-    """The second fifty tickets never come: a run is under way for as long as a test needs."""
-    return Fault(match=r"GET /api/v2/tickets/\d+/conversations", kind="hang", times=None, skip=52)
+    """One of the second fifty tickets never comes: a run is under way for as long as a test needs."""
+    return Fault(match=r"GET /api/v2/tickets/\d+/conversations", kind="hang", times=1, skip=55)
 
 
 def test_sync_search_and_status_tell_the_same_story(terminal: Terminal) -> None:

@@ -164,7 +164,7 @@ class TicketStream:
                     if moved:
                         break
             if not moved:
-                raise self._stuck(listed, start.since)
+                raise self._stuck(listed, window)
 
     async def _get(self, listed: TicketState, since: datetime, page: int, size: int) -> Rows:
         params: dict[str, str | int] = {
@@ -209,11 +209,12 @@ class TicketStream:
                 taken += 1
         return parts
 
-    def _stuck(self, listed: TicketState, since: datetime) -> WindowStuck:
+    def _stuck(self, listed: TicketState, window: Window) -> WindowStuck:
+        at = iso(max((one for _, stamp in window.seen if (one := instant(stamp))), default=window.since))
         return WindowStuck(
-            f"{self.reader.client.title} has 30,000 or more {listed} tickets that changed at {iso(since)}, and lists "
+            f"{self.reader.client.title} has 30,000 or more {listed} tickets that changed at {at}, and lists "
             f"no more than that. Change some of them (a tag will do), so that they move on, and sync again.",
-            since=iso(since),
+            since=at,
         )
 
 

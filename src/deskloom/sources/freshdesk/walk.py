@@ -40,12 +40,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One page: the rows not met before, all of its rows, and whether the list ends here. `page` is its number."""
+    """One page: the rows not met before, the answer, the position of its first row, and whether the list ends."""
 
     new: list[Json]
     answer: Rows
     start: int
-    page: int
     ended: bool
 
 
@@ -83,6 +82,6 @@ async def walk(get: Get, place: Place, *, last_page: int | None = None) -> Async
             fixed = fixed or len(marks)  # the server has its own page size (T9): plain page numbers are all there is
         place.covered, back = start + len(marks), 0
         place.seen |= set(marks)
-        yield Step(new, answer, start, page, ended)
+        yield Step(new, answer, start, ended)
         if ended:
             return
