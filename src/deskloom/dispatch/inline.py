@@ -153,6 +153,7 @@ class InlineDispatcher:
             await self._perform(run)
         finally:
             heart.cancel()
+            await asyncio.wait({heart})  # a heartbeat in mid-transaction would hold the record's lock
 
     async def _perform(self, run: ActiveRun) -> None:
         """Perform a run and record how it ended. Nothing may escape: the run's row is where it is told."""
