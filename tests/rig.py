@@ -44,7 +44,7 @@ class Rig:
         self._home = own_home(self.settings.home, "test")
         self._stack = AsyncExitStack()
         self.app = await self._stack.enter_async_context(
-            open_app(self.settings, embedder=self.embedder, clock=self.desk.clock.now)
+            open_app(self.settings, home=self._home.id, embedder=self.embedder, clock=self.desk.clock.now)
         )
 
     async def close(self) -> None:

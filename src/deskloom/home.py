@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from deskloom.errors import HomeForeign, HomeInUse, RecordUnavailable
 
@@ -36,6 +37,11 @@ class Home:
         self.path = path
         self.owner = owner
         self._lock = lock
+
+    @property
+    def id(self) -> str:
+        """What tells this home from every other. Its owner knows that work begun under it has no other worker."""
+        return (self.path / MARKER).read_text(encoding="utf-8").split()[-1]
 
     def announce(self, url: str) -> Owner:
         """Say where this process can be reached, with a fresh token that only readers of the folder know."""
@@ -70,7 +76,7 @@ def own_home(path: Path, command: str) -> Home:
                     f"{path} is not empty and is not a Deskloom data folder. Choose another one with DESKLOOM_HOME.",
                     path=str(path),
                 )
-            marker.write_text("This folder belongs to Deskloom.\n", encoding="utf-8")
+            marker.write_text(f"This folder belongs to Deskloom.\n{uuid4().hex}\n", encoding="utf-8")
             path.chmod(0o700)
         lock = open(os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")  # noqa: SIM115
     except FileExistsError as error:

@@ -92,6 +92,14 @@ class Settings(BaseSettings):
         30, gt=0, alias="DESKLOOM_LEASE_SECONDS", description="Without a sign of life for so long a run is taken over."
     )
 
+    publish_batch: int = Field(
+        128,
+        ge=1,
+        le=10_000,
+        alias="DESKLOOM_PUBLISH_BATCH",
+        description="Documents published at a time; a crash repeats at most the batches under way.",
+    )
+
     host: str = Field("127.0.0.1", alias="DESKLOOM_HOST", description="The address `deskloom serve` listens on.")
     port: int = Field(
         8000, ge=0, le=65535, alias="DESKLOOM_PORT", description="The port `deskloom serve` listens on; 0: a free one."

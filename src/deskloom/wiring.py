@@ -53,11 +53,11 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, embedder: Embedder | None = None, clock: Clock = lambda: datetime.now(UTC)
+    settings: Settings, *, home: str = "", embedder: Embedder | None = None, clock: Clock = lambda: datetime.now(UTC)
 ) -> AsyncIterator[App]:
     """Open record, index, embedder and sources of an owned home, and close them in the end.
 
-    `embedder` stands in for the one that the settings name.
+    `home` is the id of the owned home; `embedder` stands in for the one that the settings name.
     An embedded record is brought to the current migration; a PostgreSQL one has to be (`deskloom db upgrade`).
     """
     async with AsyncExitStack() as stack:
@@ -78,7 +78,7 @@ async def open_app(
             async with record.transaction() as tx:
                 await record_sources.bind_source(tx, one.name, one.kind, source.account)
             sources[one.name] = source
-        publisher = Publisher(record, index, embedder)
+        publisher = Publisher(record, index, embedder, batch=settings.publish_batch)
         for collection in (documents.TICKETS, documents.ARTICLES):
             try:
                 await publisher.prepare(collection)
@@ -97,7 +97,7 @@ async def open_app(
             performing,
             lease=timedelta(seconds=settings.lease_seconds),
             clock=clock,
-            alone=settings.database_url is None,
+            home=home,
         )
         stack.push_async_callback(dispatcher.stop)
 

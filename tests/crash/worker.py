@@ -41,9 +41,9 @@ class NotedEmbedder(FakeEmbedder):
 
 
 async def work(home: Path, url: str, key: str, notes: Path) -> None:
-    own_home(home, "crash test")
+    owned = own_home(home, "crash test")
     settings = Settings(_env_file=None, home=home, freshdesk_domain=url, freshdesk_api_key=key, rate_share=1.0)
-    async with open_app(settings, embedder=NotedEmbedder(notes)) as app:
+    async with open_app(settings, home=owned.id, embedder=NotedEmbedder(notes)) as app:
         sys.stdout.write("open\n")
         sys.stdout.flush()
         for run in await app.dispatcher.recover():

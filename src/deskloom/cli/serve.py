@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,6 +49,8 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
             say(f"The API is described at {url}/api/v1/openapi.json")
             say("No API key is configured: only this machine can reach it, and whoever does may do everything.")
             await serving.recover()
+            watching = asyncio.create_task(serving.app.dispatcher.run_forever())
             await serving.server.wait()
+            watching.cancel()
     except HomeInUse as error:
         raise exits.Ended(exits.ALREADY_RUNNING, error.message) from error

@@ -49,7 +49,7 @@ async def owning(settings: Settings, command: str, *, host: str, port: int) -> A
     home = await asyncio.to_thread(own_home, settings.home, command)
     try:
         await ensure_model(settings)
-        async with open_app(settings) as app:
+        async with open_app(settings, home=home.id) as app:
             server = Server(app, host=host, port=port)
             try:
                 owner = home.announce(server.url)

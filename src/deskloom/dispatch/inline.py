@@ -45,15 +45,15 @@ class InlineDispatcher:
         *,
         lease: timedelta = timedelta(seconds=30),
         clock: Clock = lambda: datetime.now(UTC),
-        alone: bool = True,
+        home: str = "",
     ) -> None:
         self.record = record
         self.perform = perform
         self.lease = lease
         self.clock = clock
-        self.alone = alone
-        """True: no other process performs runs of this record, so a run that is not ours has no living worker."""
-        self.owner = uuid4().hex
+        self.home = home
+        """The id of the home that this process owns: a run begun under it by another process has no living worker."""
+        self.owner = f"{home}/{uuid4().hex}"
         self.tasks: dict[UUID, Task] = {}
         self.stopping = False
 
@@ -101,7 +101,10 @@ class InlineDispatcher:
             await asyncio.sleep(self.lease.total_seconds())
 
     def _is_orphan(self, run: Run) -> bool:
-        return self.alone or run.lease_until is None or run.lease_until < self.clock()
+        return self._is_of_this_home(run) or run.lease_until is None or run.lease_until < self.clock()
+
+    def _is_of_this_home(self, run: Run) -> bool:
+        return bool(self.home) and (run.owner or "").startswith(f"{self.home}/")
 
     async def cancel(self, run_id: UUID) -> None:
         """Ask a run to stop at its next page; a run of another process sees it at its next heartbeat."""
@@ -140,7 +143,12 @@ class InlineDispatcher:
         async with self.record.transaction() as tx:
             now = self.clock()
             taken = await record_runs.take_run(
-                tx, queued.id, owner=self.owner, now=now, lease_until=now + self.lease, force=self.alone
+                tx,
+                queued.id,
+                owner=self.owner,
+                now=now,
+                lease_until=now + self.lease,
+                force=self._is_of_this_home(queued),
             )
         if taken is None:
             return

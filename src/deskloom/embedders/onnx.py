@@ -16,7 +16,7 @@ from deskloom.embedders.graph import BertShape, Pooling, build_graph
 from deskloom.errors import EmbedderUnavailable, Unreadable
 from deskloom.protocols import Purpose, Vectors
 
-TOKEN_BUDGET = 2048
+TOKEN_BUDGET = 512
 """Tokens in a batch, padding included: larger batches are no faster on a CPU, and take more memory (VECTORS §2.1)."""
 
 

@@ -28,7 +28,7 @@ from deskloom.record.engine import Record
 from deskloom.sync.build import Built, build
 from deskloom.sync.runs import ActiveRun, uninterrupted
 
-BATCH = 64
+BATCH = 128
 """Documents a batch: enough texts to sort by length, few enough that a crash repeats little."""
 WORKERS = 2
 """Batches under way at once: one is built and written while the other is embedded."""
@@ -49,7 +49,8 @@ class Changes:
 class Publisher:
     """Publishes stale documents to one index with one embedder."""
 
-    def __init__(self, record: Record, index: VectorIndex, embedder: Embedder) -> None:
+    def __init__(self, record: Record, index: VectorIndex, embedder: Embedder, *, batch: int = BATCH) -> None:
+        self.batch = batch
         self.record = record
         self.index = index
         self.embedder = embedder
@@ -94,7 +95,7 @@ class Publisher:
         now = run.clock()
         async with self.record.transaction() as tx:
             claims = await record_documents.claim(
-                tx, owner=owner, source=source, collection=collection, limit=BATCH, until=now + CLAIM, now=now
+                tx, owner=owner, source=source, collection=collection, limit=self.batch, until=now + CLAIM, now=now
             )
         if not claims:
             return 0
