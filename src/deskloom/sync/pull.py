@@ -36,7 +36,8 @@ async def pull(
     known = nothing_known if run.run.mode == "full" else _known(run, source.name)
     run.phase = f"reading {stream.name}"
     async for page in source.read(stream.name, cursor, limit=run.left if main else None, known=known):
-        await uninterrupted(_commit(run, source, stream, bookmark, page, max_delete_share))
+        missing, held = await _missing(run, source, stream, page.listing, max_delete_share)
+        await uninterrupted(_commit(run, source, stream, bookmark, page, missing, held))
         cursor = page.cursor
         on_page()
     await uninterrupted(_complete(run, source, stream, bookmark, cursor))
@@ -81,13 +82,18 @@ async def _fetch(source: Source, stream: Stream, key: str) -> tuple[Record | Non
 
 
 async def _commit(
-    run: ActiveRun, source: Source, stream: Stream, bookmark: str, page: Page, max_delete_share: float
+    run: ActiveRun,
+    source: Source,
+    stream: Stream,
+    bookmark: str,
+    page: Page,
+    missing: Sequence[Record],
+    held: Sequence[str],
 ) -> None:
+    """One transaction: what the page holds, what its listing shows to be gone, and the cursor after it."""
     async with run.step() as step:
-        records = list(page.records)
-        if page.listing is not None:
-            records += await _absent(step, source, stream, page.listing, max_delete_share)
-        await _store(run, step, source, stream, records, page.failures)
+        await _store(run, step, source, stream, [*page.records, *missing], page.failures)
+        step.errors += held
         await checkpoints.save_checkpoint(
             step.tx,
             source.name,
@@ -159,15 +165,28 @@ def _document(kind: Kind, key: str) -> tuple[str, str]:
     return key, ""
 
 
-async def _absent(
-    step: Step, source: Source, stream: Stream, listing: frozenset[str], max_share: float
-) -> list[Tombstone]:
-    known = await keys_of(step.tx, source.name, stream.kind)
+async def _missing(
+    run: ActiveRun, source: Source, stream: Stream, listing: frozenset[str] | None, max_share: float
+) -> tuple[list[Record], list[str]]:
+    """What a complete listing lacks, and why more was held back.
+
+    Each is asked for once more by itself: an object may have moved from a part of the listing that was read late to
+    one that was read early. It is gone only if the source says so.
+    """
+    if listing is None:
+        return [], []
+    async with run.record.reading() as tx:
+        known = await keys_of(tx, source.name, stream.kind)
     try:
-        return absent(stream.kind, known=known, listing=listing, max_share=max_share, where=source.name)
+        gone = absent(stream.kind, known=known, listing=listing, max_share=max_share, where=source.name)
     except DeletionHeld as held:
-        step.errors.append(held.message)
-        return []
+        return [], [held.message]
+    found: list[Record] = []
+    for tombstone in gone:
+        record, failed = await _fetch(source, stream, tombstone.key)
+        if failed is None and record is not None:
+            found.append(tombstone if isinstance(record, Tombstone) else record)
+    return found, []
 
 
 def _known(run: ActiveRun, source: str) -> Known:
