@@ -1,7 +1,7 @@
 """Fixtures every test may use: the record on SQLite and on PostgreSQL, both real.
 
-A test that takes `record`, `record_url` or `empty_url` runs once on each. `sqlite_record` is for tests to which the
-database does not matter.
+A test that takes `record`, `record_url`, `empty_url`, `database_url` or `install` runs once on each. `sqlite_record` is
+for tests to which the database does not matter.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from tests import postgres
+from tests.rig import Install, rig
 
 from deskloom.record import Record, open_record, upgrade
 
 DIALECTS = ("sqlite", "postgresql")
-_TEMPLATE = "deskloom_template"
+TEMPLATE = "deskloom_template"
 
 
 async def _upgraded(url: str) -> None:
@@ -31,8 +32,8 @@ async def _upgraded(url: str) -> None:
 def postgres_server() -> Iterator[postgres.Server]:
     """A PostgreSQL server, with a database that holds the record's tables, to be copied."""
     with postgres.running() as server:
-        postgres.apart(postgres.create(server, _TEMPLATE))
-        postgres.apart(_upgraded(server.url(_TEMPLATE)))
+        postgres.apart(postgres.create(server, TEMPLATE))
+        postgres.apart(_upgraded(server.url(TEMPLATE)))
         yield server
 
 
@@ -68,7 +69,7 @@ async def record_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Pat
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    async with postgres.database(request.getfixturevalue("postgres_server"), _TEMPLATE) as url:
+    async with postgres.database(request.getfixturevalue("postgres_server"), TEMPLATE) as url:
         yield url
 
 
@@ -88,3 +89,19 @@ async def sqlite_record(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[
     opened = open_record(f"sqlite:///{path}")
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+async def database_url(dialect: str, request: pytest.FixtureRequest) -> AsyncIterator[str | None]:
+    """What `DATABASE_URL` says: nothing for SQLite in the home, else a PostgreSQL database with the record's tables."""
+    if dialect == "sqlite":
+        yield None
+        return
+    async with postgres.database(request.getfixturevalue("postgres_server"), TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+def install(database_url: str | None, tmp_path: Path) -> Install:
+    """Opens a whole installation whose record is on the test's database."""
+    return lambda desk, **settings: rig(desk, tmp_path / "home", database_url=database_url, **settings)

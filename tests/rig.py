@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from tests.fakes import FakeEmbedder
 
 from deskloom import documents
 from deskloom.home import Home, own_home
+from deskloom.model import Json
 from deskloom.record import runs as record_runs
 from deskloom.record import tables
 from deskloom.record.runs import Run
@@ -26,12 +28,14 @@ from deskloom.wiring import App, open_app
 class Rig:
     """An app over a sandbox. `reopen` is what a new process would find after the old one ended."""
 
-    def __init__(self, desk: Desk, url: str, home: Path, **settings: Any) -> None:
+    def __init__(self, desk: Desk, url: str, home: Path, *, database_url: str | None = None, **settings: Any) -> None:
+        """`database_url`: a PostgreSQL database that holds the record's tables; None: SQLite in the home."""
         self.desk = desk
         self.embedder = FakeEmbedder()
         self.settings = Settings(
             _env_file=None,
             home=home,
+            database_url=database_url,
             freshdesk_domain=url,
             freshdesk_api_key=desk.key,
             **({"max_delete_share": 1.0, "retries": 1, "rate_share": 1.0} | settings),
@@ -115,7 +119,23 @@ class Rig:
                 if (kept[key]["body_html"], kept[key]["private"]) != (row["body"], row["private"]):
                     found.append(f"message {key} of ticket {truth['id']} differs")
         found += [f"ticket {key} does not exist at the source" for key in tickets]
-        return found + await self._articles_against_source()
+        return [*found, *await self._people_against_source(), *await self._articles_against_source()]
+
+    async def _people_against_source(self) -> list[str]:
+        """Names of companies and contacts; a deleted or blocked contact may be missing, or stand as it last was."""
+        found: list[str] = []
+        for what, table, truth in (
+            ("company", tables.companies, self.desk.companies),
+            ("contact", tables.contacts, self.desk.contacts),
+        ):
+            ours = {row["external_id"]: row["name"] for row in await self.rows(table) if row["deleted_at"] is None}
+            real = {row["id"]: row["name"] for row in truth if not row.get("deleted") and not row.get("_blocked")}
+            found += [
+                f"{what} {key}: {ours.get(key)!r} instead of {real.get(key)!r}"
+                for key in sorted(ours.keys() | real.keys())
+                if ours.get(key) != real.get(key)
+            ]
+        return found
 
     async def _articles_against_source(self) -> list[str]:
         ours = {
@@ -150,26 +170,62 @@ class Rig:
             }
             if {(row["item_id"], row["language"]) for row in expected.values()} != alive:
                 found.append(f"{collection}: documents are not those of the record")
-            indexed = {}
-            async for batch in self.app.index.scroll(collection, ["hash"]):
-                indexed |= {id: payload["hash"] for id, payload in batch}
+            shown = await self._to_be_shown(collection)
+            indexed: dict[UUID, Json] = {}
+            async for batch in self.app.index.scroll(collection, ["hash", *_SHOWN[collection]]):
+                indexed |= dict(batch)
             for id, row in expected.items():
                 if row["state"] == "failed":
                     continue
                 if row["state"] != "ready":
                     found.append(f"{collection}/{row['item_id']} is {row['state']}")
-                elif indexed.get(id) != fingerprint(
+                    continue
+                payload = dict(indexed.get(id, {}))
+                if payload.pop("hash", None) != fingerprint(
                     row["embedder"], row["rules"], row["published"], row["payload_hash"]
                 ):
-                    found.append(f"{collection}/{row['item_id']}: the index holds {indexed.get(id)}")
+                    found.append(f"{collection}/{row['item_id']}: the index holds another document, or none")
+                elif payload != (wanted := shown[row["item_id"], row["language"]]):
+                    found.append(f"{collection}/{row['item_id']}: the index shows {payload} instead of {wanted}")
             extra = indexed.keys() - {id for id, row in expected.items() if row["state"] == "ready"}
             found += [f"{collection}: point {id} belongs to nothing" for id in extra]
         return found
 
+    async def _to_be_shown(self, collection: str) -> dict[tuple[str, str], Json]:
+        """What the payload of each document should show, read off the record's tables: by (item id, language)."""
+        if collection == documents.ARTICLES:
+            return {
+                (str(row["external_id"]), row["language"]): {
+                    "title": row["title"],
+                    "status": "published" if row["published"] else "draft",
+                    "visibility": row["visibility"] if row["published"] else "internal",
+                }
+                for row in await self.rows(tables.articles)
+            }
+        codes = {(row["field"], row["code"]): row["label"] for row in await self.rows(tables.codes)}
+        companies = {row["external_id"]: row["name"] for row in await self.rows(tables.companies)}
+        return {
+            (str(row["external_id"]), ""): {
+                "subject": " ".join((row["subject"] or "").split()),
+                "status": codes["status", row["status"]],
+                "priority": codes["priority", row["priority"]],
+                "company": companies.get(row["company_id"]),
+                "visibility": "public",
+            }
+            for row in await self.rows(tables.tickets)
+        }
+
+
+_SHOWN = {
+    documents.TICKETS: ("subject", "status", "priority", "company", "visibility"),
+    documents.ARTICLES: ("title", "status", "visibility"),
+}
+"""The payload fields that are compared."""
+
 
 @asynccontextmanager
 async def rig(desk: Desk, home: Path, **settings: Any) -> AsyncIterator[Rig]:
-    """A rig over `desk`, served on loopback and open."""
+    """A rig over `desk`, served on loopback and open; `settings` as `Rig` takes them."""
     with SandboxServer(desk) as server:
         made = Rig(desk, server.url, home, **settings)
         await made.open()
@@ -177,3 +233,7 @@ async def rig(desk: Desk, home: Path, **settings: Any) -> AsyncIterator[Rig]:
             yield made
         finally:
             await made.close()
+
+
+Install = Callable[..., AbstractAsyncContextManager[Rig]]
+"""Opens a rig over a desk, in the home and on the database of a test (fixture `install`); settings by name."""

@@ -49,20 +49,20 @@ _PAIRED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
     "\uac00-\ud7af"  # Hangul
 )
-_TOKEN = re.compile(
-    rf"(?P<paired>[{_PAIRED}]+)"
-    rf"|(?P<word>(?:(?![{_PAIRED}])\w)+(?:[-_.@/+:'’](?:(?![{_PAIRED}])\w)+)*)"
-)
+_PAIRED_START = re.compile(f"[{_PAIRED}]")
+_RUN = re.compile(rf"[{_PAIRED}]+|[^\W{_PAIRED}]+(?:[-_.@/+:'’][^\W{_PAIRED}]+)*")
+"""Characters of a script without spaces, or a word with its joints: what tokens are made of."""
 _JOINT = re.compile(r"[-_.@/+:'’]+")
 _ARABIC = str.maketrans(
     {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ئ": "ي", "ؤ": "و", "ة": "ه", "ک": "ك"}
 )
+_ARABIC_VARIANT = re.compile(f"[{''.join(map(chr, _ARABIC))}]")
 _ENDINGS = frozenset(("s", "t", "d", "m", "re", "ve", "ll"))
 
 
 def document_words(text: str, prose: Prose = TICKET_PROSE) -> Words:
     """The vector of a text in the index: BM25 weights without the IDF. Indices are crc32 of the tokens, ascending."""
-    found = Counter(map(_index, _tokens(text)))
+    found = _indices(text)
     length = sum(found.values())
     norm = prose.k1 * (1 - prose.b + prose.b * length / prose.mean)
     return _vector({index: count * (prose.k1 + 1) / (count + norm) for index, count in found.items()})
@@ -70,13 +70,29 @@ def document_words(text: str, prose: Prose = TICKET_PROSE) -> Words:
 
 def query_words(text: str) -> Words:
     """The vector of a question: weight 1 for a word said once, more for one that is repeated (a ticket as question)."""
-    found = Counter(map(_index, _tokens(text)))
+    found = _indices(text)
     return _vector({index: count * (REPEATED + 1) / (count + REPEATED) for index, count in found.items()})
 
 
 def tokens(text: str) -> list[str]:
     """The tokens of a text in their order, repeats included."""
-    return list(_tokens(text))
+    return [token for run in _RUN.findall(fold(text)) for token in _tokens(run)]
+
+
+def _indices(text: str) -> Counter[int]:
+    """How often the text has each token, by index. Texts repeat their words, so each is taken apart once."""
+    found: Counter[int] = Counter()
+    for run, times in Counter(_RUN.findall(fold(text))).items():
+        for index in _short_run(run) if len(run) <= LONGEST else _run(run):
+            found[index] += times
+    return found
+
+
+def _run(run: str) -> tuple[int, ...]:
+    return tuple(crc32(token.encode("utf-8", "surrogatepass")) for token in _tokens(run))
+
+
+_short_run = lru_cache(maxsize=1 << 16)(_run)  # long ones would fill the memory
 
 
 def _vector(weights: dict[int, float]) -> Words:
@@ -84,24 +100,17 @@ def _vector(weights: dict[int, float]) -> Words:
     return Words(tuple(order), tuple(weights[index] for index in order))
 
 
-def _index(token: str) -> int:
-    return crc32(token.encode("utf-8", "surrogatepass"))
-
-
 def fold(text: str) -> str:
     """Case, width, accents and Arabic spelling variants made one."""
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    return unicodedata.normalize("NFC", _MARKS.sub("", text)).translate(_ARABIC)
+    text = unicodedata.normalize("NFC", _MARKS.sub("", text))
+    return text.translate(_ARABIC) if _ARABIC_VARIANT.search(text) else text
 
 
-def _tokens(text: str) -> Iterator[str]:
-    for found in _TOKEN.finditer(fold(text)):
-        if run := found["paired"]:
-            yield from _pairs(run)
-        else:
-            yield from _word(found["word"])
+def _tokens(run: str) -> Iterator[str]:
+    return _pairs(run) if _PAIRED_START.match(run) else _word(run)
 
 
 def _pairs(run: str) -> Iterator[str]:

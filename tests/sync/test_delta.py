@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
-from tests.rig import Rig, rig
+from tests.rig import Install, Rig
 
 from deskloom.sandbox.clock import Clock
 from deskloom.sandbox.generate import generate
@@ -17,11 +16,11 @@ QUIET = {"created": 0, "updated": 0, "deleted": 0, "embedded": 0, "indexed": 0, 
 
 
 @pytest.fixture
-async def synced(tmp_path: Path) -> AsyncIterator[Rig]:
+async def synced(install: Install) -> AsyncIterator[Rig]:
     """A rig over a generated help desk, synced once and at rest."""
     desk = generate(seed=1, tickets=30, articles=8, clock=Clock(datetime(2026, 3, 1, 9, 0, tzinfo=UTC)))
     desk.clock.advance(3600)
-    async with rig(desk, tmp_path / "home") as made:
+    async with install(desk) as made:
         for stream in ("tickets", "kb"):
             run = await made.sync(stream)
             assert run.state == "succeeded", run.errors

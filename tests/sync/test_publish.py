@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tests.rig import rig
+from tests.rig import Install
 
 from deskloom.sandbox.clock import Clock
 from deskloom.sandbox.generate import generate
 
 
-async def test_an_empty_ticket_is_recorded_not_indexed_and_named(tmp_path: Path) -> None:
+async def test_an_empty_ticket_is_recorded_not_indexed_and_named(install: Install) -> None:
     """The wording callers rely on: Failed to process ticket N: Empty content."""
     desk = generate(seed=1, tickets=5, articles=1, clock=Clock())
     ticket = next(row for row in desk.tickets if not row.get("deleted") and not row.get("spam"))
@@ -18,7 +16,7 @@ async def test_an_empty_ticket_is_recorded_not_indexed_and_named(tmp_path: Path)
     for row in [row for row in desk.conversations if row["ticket_id"] == ticket["id"]]:
         desk.conversations.drop(row["id"])
     desk.clock.advance(60)
-    async with rig(desk, tmp_path / "home") as made:
+    async with install(desk) as made:
         run = await made.sync("tickets")
         assert (run.state, run.errors) == ("partial", [f"Failed to process ticket {ticket['id']}: Empty content"])
         assert await made._record_against_source() == await made._articles_against_source()
@@ -26,13 +24,13 @@ async def test_an_empty_ticket_is_recorded_not_indexed_and_named(tmp_path: Path)
         assert (again.state, again.counts["fetched"]) == ("succeeded", 0)
 
 
-async def test_a_text_the_model_refuses_sets_one_ticket_aside(tmp_path: Path) -> None:
+async def test_a_text_the_model_refuses_sets_one_ticket_aside(install: Install) -> None:
     """Every other ticket of the batch is published."""
     desk = generate(seed=1, tickets=12, articles=1, clock=Clock())
     ticket = next(row for row in desk.tickets if not row.get("deleted") and not row.get("spam"))
     desk.tickets.change(ticket["id"], subject="xyzzy plugh")
     desk.clock.advance(60)
-    async with rig(desk, tmp_path / "home") as made:
+    async with install(desk) as made:
         made.embedder.poison = "plugh"
         run = await made.sync("tickets")
         assert run.state == "partial"

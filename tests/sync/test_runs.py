@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from tests.rig import Rig, rig
+from tests.rig import Install, Rig
 
-from deskloom.dispatch.inline import MOST_TAKEOVERS
-from deskloom.errors import AlreadyRunning, LeaseLost
-from deskloom.record import runs as record_runs
 from deskloom.sandbox.faults import Fault
 from deskloom.sandbox.generate import generate
-from deskloom.sync.runs import ActiveRun
 
 
 @pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Rig]:
+async def made(install: Install) -> AsyncIterator[Rig]:
     desk = generate(seed=1, tickets=12, articles=4)
-    async with rig(desk, tmp_path / "home") as made:
+    async with install(desk) as made:
         yield made
 
 
@@ -30,73 +24,11 @@ async def hold(made: Rig, where: str = "conversations") -> None:
     made.desk.faults.add(Fault(match=where, kind="slow", times=None, seconds=0.3))
 
 
-async def test_a_second_run_of_a_stream_is_refused_with_the_id_of_the_first(made: Rig) -> None:
-    """D1: one active run for each source and stream; another stream is free to run."""
-    await hold(made)
-    first = await made.start("tickets")
-    with pytest.raises(AlreadyRunning) as refused:
-        await made.start("tickets")
-    assert refused.value.facts["run_id"] == str(first.id)
-    assert (await made.sync("kb")).state == "succeeded"
-
-
-async def test_an_interrupted_run_goes_on_from_its_last_page(made: Rig) -> None:
-    """D2: the run that a stopped process left goes on under the next one, and ends."""
-    await hold(made)
-    run = await made.start("tickets")
-    await asyncio.sleep(0.2)
-    assert [again.id for again in await made.reopen()] == [run.id]
-    assert (await made.run(run)).state == "succeeded"
-    made.desk.faults.clear()
-    assert (await made.sync("kb")).state == "succeeded"
-    assert await made.differences() == []
-
-
-async def test_a_worker_back_from_the_dead_cannot_commit(made: Rig) -> None:
-    """D2: once another worker holds the run, the first one's next step raises and leaves nothing."""
-    record = made.app.record
-    async with record.transaction() as tx:
-        run = await record_runs.create_run(
-            tx, source="freshdesk", stream="tickets", mode="incremental", requested_by="test", since=None, limit=None,
-            now=made.desk.clock.now(),
-        )  # fmt: skip
-    later = made.desk.clock.now() + timedelta(seconds=30)
-    workers = []
-    for owner in ("first", "second"):
-        async with record.transaction() as tx:
-            taken = await record_runs.take_run(
-                tx, run.id, owner=owner, now=made.desk.clock.now(), lease_until=later, force=True
-            )
-        assert taken is not None
-        workers.append(ActiveRun(taken, record=record, clock=made.desk.clock.now, lease=timedelta(seconds=30)))
-    first, second = workers
-    with pytest.raises(LeaseLost):
-        async with first.step() as step:
-            step.counts["fetched"] += 1
-    async with second.step() as step:
-        step.counts["fetched"] += 1
-    assert (await made.run(run)).counts["fetched"] == 1
-
-
-async def test_a_run_that_keeps_killing_its_worker_is_failed(made: Rig) -> None:
-    """D3: after the set number of take-overs the run ends as failed and says why."""
-    record = made.app.record
-    async with record.transaction() as tx:
-        run = await record_runs.create_run(
-            tx, source="freshdesk", stream="tickets", mode="incremental", requested_by="test", since=None, limit=None,
-            now=made.desk.clock.now(),
-        )  # fmt: skip
-    for _ in range(MOST_TAKEOVERS + 1):
-        async with record.transaction() as tx:
-            await record_runs.take_run(
-                tx, run.id, owner="dead", now=made.desk.clock.now(), lease_until=made.desk.clock.now(), force=True
-            )
-    await made.reopen()
-    ended = await made.run(run)
-    assert ended.state == "failed"
-    assert "Interrupted" in ended.errors[-1]
-
-
+async def test_a_full_run_that_was_interrupted_does_not_begin_anew(made: Rig) -> None:
+    """Stopped after its first page of tickets, it goes on there under the next process: each is read once."""
+    tickets = [row["id"] for row in made.desk.tickets]
+    half = sorted(made.desk.tickets.ids("updated", "live"))[:1]
+    await made.sync("tickets", limit=1)
 async def test_a_cancelled_run_stops_and_keeps_what_it_committed(made: Rig) -> None:
     """Cancel ends the run as cancelled; the next one goes on from its last page."""
     await hold(made)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from tests.rig import rig
+from tests.rig import Install
 
 from deskloom.errors import DeletionHeld
 from deskloom.model import Kind, Tombstone
@@ -26,10 +24,10 @@ def test_more_than_the_set_share_is_held() -> None:
         absent(Kind.ARTICLE, known=["1", "2", "3", "4"], listing=frozenset({"1", "2"}), max_share=0.2, where="acme")
 
 
-async def test_a_run_holds_a_mass_deletion_and_says_so(tmp_path: Path) -> None:
+async def test_a_run_holds_a_mass_deletion_and_says_so(install: Install) -> None:
     """The run ends as partial, names what it did not do, and keeps every article until a person allows it."""
     desk = generate(seed=1, tickets=1, articles=10)
-    async with rig(desk, tmp_path / "home", max_delete_share=0.2) as made:
+    async with install(desk, max_delete_share=0.2) as made:
         await made.sync("kb")
         kept = made.article_titles()
         for row in list(desk.articles)[:6]:
@@ -40,10 +38,10 @@ async def test_a_run_holds_a_mass_deletion_and_says_so(tmp_path: Path) -> None:
         assert len(await made._articles_against_source()) == len(kept.keys() - made.article_titles().keys())
 
 
-async def test_a_listing_that_failed_anywhere_proves_nothing(tmp_path: Path) -> None:
+async def test_a_listing_that_failed_anywhere_proves_nothing(install: Install) -> None:
     """One folder that cannot be listed: no article is taken for deleted."""
     desk = generate(seed=1, tickets=1, articles=10)
-    async with rig(desk, tmp_path / "home", retries=0) as made:
+    async with install(desk, retries=0) as made:
         await made.sync("kb")
         folder = next(iter(desk.articles))["folder_id"]
         desk.faults.add(Fault(match=f"folders/{folder}/articles", kind="500", times=None))

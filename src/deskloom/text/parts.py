@@ -21,7 +21,7 @@ def split(text: str, tokenizer: Tokenizer) -> list[str]:
     """Parts of at most `max_tokens - 2` tokens. Every character that is not space is in exactly one part, in order.
 
     Linear in the text: it is tokenized twice, once whole and once in parts, because a word cut in two may have more
-    tokens than it had. Text without anything but space has no parts.
+    tokens than it had; a short one not at all. Text without anything but space has no parts.
     """
     return _split(text, tokenizer, max(1, tokenizer.max_tokens - 2))
 
@@ -30,6 +30,8 @@ def _split(text: str, tokenizer: Tokenizer, budget: int) -> list[str]:
     text = text.strip()
     if not text:
         return []
+    if len(text) < budget and text.isascii():
+        return [text]  # no tokenizer makes more tokens than ASCII characters, and one for the start
     spans = [(start, end) for start, end in tokenizer.offsets(text) if end > start]
     if len(spans) <= budget or len(text) == 1:
         return [text]

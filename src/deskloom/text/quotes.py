@@ -21,6 +21,8 @@ _DATE = re.compile(
     rf"|\b\d{{1,2}}\.?\s(?:de\s)?[^\W\d_]{{3,12}}\.?,?\s(?:de\s)?{_YEAR}\b"
     rf"|\b[^\W\d_]{{3,12}}\.?\s\d{{1,2}},?\s{_YEAR}\b"
 )
+_DATE_INSIDE = re.compile(r"\d[\d./-]\d\d")
+"""In every date of `_DATE`, and found much faster."""
 _STARTER = re.compile(
     r"^(?:on|at|le|am|op|el|em|il|in data|den|dnia|w dniu|dne|dňa|v|kuupäeval|pe|ma|ti|ke|to|la|su|tir|ons"
     r"|tor|fre|lør|søn"
@@ -73,6 +75,10 @@ _LABEL = re.compile(r"^[>|\s*_]{0,40}([^\W\d_][\w' -]{0,24}?)[\s*_]{0,3}[:：]")
 _LONGEST_LINE = 400
 
 
+def _dated(text: str) -> bool:
+    return _DATE_INSIDE.search(text) is not None and _DATE.search(text) is not None
+
+
 def quotation_at(lines: Sequence[str], at: int) -> int | None:
     """If a quotation's heading starts at this line, the number of the first line after it; else None."""
     line = lines[at].strip()
@@ -122,7 +128,7 @@ def _kind(line: str) -> str | None:
 def _attribution(lines: Sequence[str], at: int) -> int | None:
     """`On <date>, <somebody> wrote:` over one to four lines, or a dated sender without a verb."""
     first = lines[at].strip().lstrip("> ")
-    dated = _DATE.search(first) is not None
+    dated = _dated(first)
     starts = _STARTER.match(first) is not None
     if not (dated or starts or first.endswith("<") or ("@" in first and _MAIL.search(first))):
         return None
@@ -132,7 +138,7 @@ def _attribution(lines: Sequence[str], at: int) -> int | None:
         piece = lines[number].strip()
         if number > at:
             piece = piece if piece.startswith("> wrote") else piece.lstrip("> ")
-            if _STARTER.match(piece) and (not starts or (not dated and _DATE.search(piece))):
+            if _STARTER.match(piece) and (not starts or (not dated and _dated(piece))):
                 return None  # the heading starts further down; this is the end of the text above it
             if not piece:
                 # one empty line is bridged only inside an unmistakable start
@@ -159,8 +165,5 @@ def _is_attribution(text: str, *, dated: bool, starts: bool) -> bool:
     return (
         mail
         and text.endswith((":", "："))
-        and (
-            (_VERB.search(text) is not None and (starts or dated or _DATE.search(text) is not None))
-            or (starts and dated)
-        )
+        and ((_VERB.search(text) is not None and (starts or dated or _dated(text))) or (starts and dated))
     )
