@@ -186,10 +186,11 @@ def _messages(ticket: Ticket, description: str) -> list[tuple[Message, str]]:
     """Replies and notes with own words, masked, in order of time. A web chat's first message is the description once
     more (HELPDESK-APIS T34) and is left out."""
     end = datetime.max.replace(tzinfo=UTC)
+    described = _same(description)
     said = []
     for message in sorted(ticket.messages or (), key=lambda one: (one.created_at or end, one.external_id)):
         words = mask(own_text(_plain(message.body_html, message.body_text), closings=True))
-        if _has_words(words) and (message.private or not message.incoming or _same(words) != _same(description)):
+        if _has_words(words) and (message.private or not message.incoming or _same(words) != described):
             said.append((message, words))
     return said
 

@@ -39,15 +39,16 @@ def _mask_once(text: str) -> str:
     if _KNOWN_HINT.search(text):
         text = _KNOWN.sub(lambda found: TOKEN if found.lastgroup == "token" else KEY, text)
     if "://" in low:
-        text = _URL_PASSWORD.sub(rf"\1:{PASSWORD}@", text)
+        if "@" in low:
+            text = _URL_PASSWORD.sub(rf"\1:{PASSWORD}@", text)
         text = _URL_TOKEN.sub(_mask_parameter, text)
     if any(word in low for word in ("bearer", "basic", "authorization")):
         text = _BEARER.sub(lambda found: found[0] if _readable(found[2]) else found[1] + TOKEN, text)
     if any(word in low for word in _KEY_WORDS):
         text = _replaced(_KEY_START, _KEY_VALUE, _mask_key, text)
     text = _replaced(_PASSWORD_START, _PASSWORD_VALUE, _mask_password, text)
-    if "/" in low and any(word in low for word in ("login", "credential", "user")):
-        text = _PASSWORD_AFTER_NAME.sub(_mask_password, text)
+    if "/" in low:
+        text = _replaced(_NAME_START, _PASSWORD_AFTER_NAME, _mask_password, text)
     if _LONG_NUMBER.search(text):
         text = _CARD_NUMBER.sub(lambda found: CARD if _is_card(found[0]) else found[0], text)
         text = _IBAN.sub(lambda found: ACCOUNT if _is_iban(found[0]) else found[0], text)
@@ -77,11 +78,8 @@ def _replaced(
 
 # ------------------------------------------------------------------------------------------- keys known by their looks
 
-_KNOWN_HINT = re.compile(
-    r"AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|xapp-|[sr]k_(?:live|test)_|whsec_|sk-|AIza"
-    r"|ya29\.|SG\.|npm_|pypi-|dop_v1_"
-    r"|shp(?:at|ss|ca|pa)_|hf_|eyJ|hooks\.slack\.com|:AA|key-[0-9a-f]|SK[0-9a-f]{32}|-----BEGIN"
-)
+_KNOWN_HINT = re.compile(r"_[\w+/=]{10}|-[\w-]{10}|A(?:KIA|SIA|Iza)|:AA|S(?:G\.|K[0-9a-f])|29\.|yJ|\.slack\.")
+"""A part of every known key that starts with a rare character, which makes it quick to search."""
 _KNOWN = re.compile(
     r"(?<![\w-])(?:"
     r"(?P<token>eyJ[\w-]{8,4000}\.eyJ[\w-]{8,8000}(?:\.[\w-]{0,4000})?"
@@ -237,6 +235,7 @@ _OTHER_WORDS = (
     "סיסמא",
     "รหัสผ่าน",
 )
+_LONGER_WORDS = {long for long in _LATIN_WORDS for word in _LATIN_WORDS if long != word and long.startswith(word)}
 _ALL_WORDS = "|".join(
     [rf"(?<![^\W_]){re.escape(word)}s?" for word in sorted(_LATIN_WORDS, key=len, reverse=True)]
     + [re.escape(word) for word in _OTHER_WORDS]
@@ -259,7 +258,10 @@ _PASSWORD_AFTER_NAME = re.compile(
     r"(?P<sep>[ \t]{0,3}[:=][ \t]{0,3}\S{2,60}[ \t]{0,2}/[ \t]{0,2})" + _VALUE,
     re.I,
 )
-_PASSWORD_START = re.compile("|".join(sorted({re.escape(word[:4]) for word in (*_LATIN_WORDS, *_OTHER_WORDS)})))
+_PASSWORD_START = re.compile(
+    "|".join(re.escape(word) for word in (*_LATIN_WORDS, *_OTHER_WORDS) if word not in _LONGER_WORDS)
+)
+_NAME_START = re.compile("credential|user|login")
 _NOT_SECRET = re.compile(
     r"(?:n/?a|none|null|nil|empty|blank|hidden|required|optional|yes|no|ok|o\.k|oauth\d?|ssl/tls|starttls"
     r"|md5|sha-?\d+|ntlm|kerberos|imap4?|pop3"
