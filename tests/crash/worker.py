@@ -1,7 +1,7 @@
 """A process to be killed: opens the home it is given, goes on with interrupted runs, then syncs both streams in full.
 
 Every text embedded is noted in a file before it is embedded, so that the test can count what a crash made twice.
-Run as: python -m tests.crash.worker HOME URL KEY NOTES
+Run as: python -m tests.crash.worker HOME URL KEY NOTES [DATABASE_URL]
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from deskloom.protocols import Purpose, Vectors
 from deskloom.settings import Settings
 from deskloom.wiring import open_app
 
+PUBLISH_BATCH = 8
+"""Documents published at a time: small, so that a crash may repeat little."""
+
 
 class NotedEmbedder(FakeEmbedder):
-    """Writes a line for each text; slow enough that a kill often meets it at work."""
+    """Writes a line for each text; slow enough that a kill often meets it at work. Takes every text in one part."""
 
     def __init__(self, notes: Path) -> None:
-        super().__init__()
+        super().__init__(max_tokens=100_000)
         self.notes = notes
 
     def note(self, texts: Sequence[str]) -> None:
@@ -40,9 +43,17 @@ class NotedEmbedder(FakeEmbedder):
         return await super().embed(texts, purpose)
 
 
-async def work(home: Path, url: str, key: str, notes: Path) -> None:
+async def work(home: Path, url: str, key: str, notes: Path, database_url: str | None) -> None:
     owned = own_home(home, "crash test")
-    settings = Settings(_env_file=None, home=home, freshdesk_domain=url, freshdesk_api_key=key, rate_share=1.0)
+    settings = Settings(
+        _env_file=None,
+        home=home,
+        database_url=database_url,
+        freshdesk_domain=url,
+        freshdesk_api_key=key,
+        rate_share=1.0,
+        publish_batch=PUBLISH_BATCH,
+    )
     async with open_app(settings, home=owned.id, embedder=NotedEmbedder(notes)) as app:
         sys.stdout.write("open\n")
         sys.stdout.flush()
@@ -55,4 +66,5 @@ async def work(home: Path, url: str, key: str, notes: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])))
+    _, home, url, key, notes, *database = sys.argv
+    asyncio.run(work(Path(home), url, key, Path(notes), database[0] if database else None))

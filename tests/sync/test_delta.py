@@ -81,3 +81,18 @@ async def test_a_full_sync_reads_everything_and_embeds_nothing(synced: Rig) -> N
     run = await synced.sync("tickets", mode="full")
     assert run.counts["fetched"] == len(list(synced.desk.tickets))
     assert changed(run.counts) == QUIET
+
+
+async def test_a_company_that_becomes_known_late_is_shown_on_its_tickets(synced: Rig) -> None:
+    """A ticket may name a company that is first listed by a later run: then its payload is written again."""
+    company = next(row for row in synced.desk.companies)
+    ticket = next(row for row in synced.desk.tickets if not row.get("deleted") and not row.get("spam"))
+    late = {**company, "id": company["id"] + 900, "name": "Late Ltd"}
+    synced.desk.bump(ticket["id"], company_id=late["id"])
+    synced.desk.clock.advance(10)
+    await synced.sync()
+    synced.desk.companies.put({**late, "updated_at": synced.desk.stamp()})
+    synced.desk.clock.advance(10)
+    run = await synced.sync()
+    assert changed(run.counts) == QUIET | {"indexed": 1}
+    assert await synced.differences() == []

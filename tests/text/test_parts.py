@@ -74,6 +74,20 @@ def test_text_that_fits_is_one_part_and_space_is_none() -> None:
     assert split("x" * 500, Pieces(12, 1000)) == ["x" * 500]
 
 
+class Unasked:
+    """A tokenizer that must not be needed."""
+
+    max_tokens = 12
+
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        raise AssertionError(text)
+
+
+def test_a_text_with_fewer_letters_than_tokens_allowed_is_not_tokenized() -> None:
+    """No tokenizer makes more tokens than ASCII characters, so a short text fits."""
+    assert split(" too short ", Unasked()) == ["too short"]
+
+
 @pytest.mark.parametrize("text", ["word " * 60_000, "x" * 300_000, "日" * 300_000, "a. " * 100_000, "\n\nx" * 100_000])
 def test_three_hundred_thousand_characters_are_fast(text: str) -> None:
     """Linear: seconds would be a fault (the bound is far above the measured half second)."""

@@ -54,6 +54,9 @@ SECRETS = [
         "key:\n[private key removed]\nend",
     ),
     (f"-----BEGIN {PEM}\nMIIEowIBAAKCAQEA\n\nthe rest", "[private key removed]\n\nthe rest"),
+    ("ŞİFRE: Kedi2024", f"ŞİFRE: {P}"),
+    ("ПАРОЛЬ: Kot2024x", f"ПАРОЛЬ: {P}"),
+    ("İİİ paſſword: Hunter22 ok", f"İİİ paſſword: {P} ok"),
 ]
 HARMLESS = [
     "I forgot my password",

@@ -181,10 +181,13 @@ class InlineDispatcher:
 
     async def _stopped(self, run: ActiveRun) -> None:
         task = self.tasks.get(run.run.id)
-        if self.stopping and not (task and task.cancelled):
-            await run.pause()
-        else:
+        if not self.stopping or (task and task.cancelled):
             await self._finish(run, "cancelled")
+            return
+        try:
+            await run.pause()
+        except (LeaseLost, RecordUnavailable) as lost:
+            log.warning("a run could not be given back; it will be taken over", run=str(run.run.id), error=lost.code)
 
     async def _finish(self, run: ActiveRun, state: str, error: str | None = None) -> None:
         try:

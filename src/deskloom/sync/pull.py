@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom.errors import DeletionHeld, ItemError
+from deskloom.errors import DeletionHeld, ItemError, SourceUnavailable
 from deskloom.model import Cursor, ItemFailure, Kind, Page, Record, Ticket, Tombstone
 from deskloom.protocols import Known, Source, Stream, nothing_known
 from deskloom.record import checkpoints, documents, failures, logs, tickets
@@ -17,6 +17,10 @@ from deskloom.sync.runs import ActiveRun, Step, uninterrupted
 from deskloom.sync.sweep import absent
 
 RETRIES_AT_ONCE = 50
+MOST_IN_A_ROW = 5
+"""So many retried items that fail one after another mean that the source is down, not that the items are odd."""
+WHOLE = "*"
+"""The key of a failure that is about a whole stream: its list may not be read."""
 
 
 async def pull(
@@ -59,14 +63,32 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
     if not due:
         return
     run.phase = f"retrying {len(due)} {stream.name}"
+    in_a_row = 0
     for failure in due:
-        record, failed = await _fetch(source, stream, failure.key)
+        if failure.key == WHOLE:
+            await _reopen(run, source, stream)
+            continue
+        try:
+            record, failed = await _fetch(source, stream, failure.key)
+            in_a_row = 0
+        except SourceUnavailable as error:  # one item that breaks the source must not hold up the others
+            in_a_row += 1
+            if in_a_row == MOST_IN_A_ROW:
+                raise
+            record, failed = None, ItemFailure(kind=stream.kind, key=failure.key, reason=error.message)
         async with run.step() as step:
             await _store(run, step, source, stream, [record] if record else [], [failed] if failed else [])
             if stream.collection and record and not isinstance(record, Tombstone):  # it may have failed in publishing
                 key = _document(stream.kind, record.key)
                 await documents.mark_stale(step.tx, stream.collection, source.name, [key], now=run.clock())
         run.taken += main
+
+
+async def _reopen(run: ActiveRun, source: Source, stream: Stream) -> None:
+    """Let a stream whose list was closed be read from the beginning; if it still is closed, that is said anew."""
+    async with run.step() as step:
+        await failures.clear_failures(step.tx, source.name, stream.name, [WHOLE])
+        await checkpoints.drop_checkpoint(step.tx, source.name, stream.name)
 
 
 async def _fetch(source: Source, stream: Stream, key: str) -> tuple[Record | None, ItemFailure | None]:
@@ -94,6 +116,8 @@ async def _commit(
     async with run.step() as step:
         await _store(run, step, source, stream, [*page.records, *missing], page.failures)
         step.errors += held
+        if all(failure.key != WHOLE for failure in page.failures):
+            await failures.clear_failures(step.tx, source.name, stream.name, [WHOLE])
         await checkpoints.save_checkpoint(
             step.tx,
             source.name,
@@ -148,10 +172,11 @@ async def _mark_documents(tx: AsyncConnection, source: Source, kind: Kind, store
         await documents.mark_gone(
             tx, collection, source.name, [_document(kind, key) for key in stored.deleted], now=now
         )
-    elif kind is Kind.CODES and stored.updated and Kind.TICKET in searchable:
+    # Not only `updated`: a label or company may become known after the tickets that refer to it.
+    elif kind is Kind.CODES and (stored.created or stored.updated) and Kind.TICKET in searchable:
         await documents.restale(tx, searchable[Kind.TICKET], source=source.name, now=now)
-    elif kind is Kind.COMPANY and stored.updated and Kind.TICKET in searchable:
-        keys = await tickets.keys_of_companies(tx, source.name, stored.updated)
+    elif kind is Kind.COMPANY and (stored.created or stored.updated) and Kind.TICKET in searchable:
+        keys = await tickets.keys_of_companies(tx, source.name, [*stored.created, *stored.updated])
         await documents.mark_stale(
             tx, searchable[Kind.TICKET], source.name, [_document(Kind.TICKET, key) for key in keys], now=now
         )
