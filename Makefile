@@ -6,7 +6,6 @@ BIN := .venv/bin
 # The copy of the project in this folder is what runs, whatever else is installed or configured around it.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 WORKERS ?= auto
-BENCH ?= benchmarks
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -30,7 +29,8 @@ check: setup  ## format, lint, types, import contracts, lock file, generated doc
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "not slow"
 
 bench: setup  ## run the benchmarks (minutes): counts first, seconds second
-	@for program in $(BENCH)/*.py; do case "$$program" in */_*) ;; *) $(BIN)/python "$$program" || exit 1;; esac; done
+	@for program in $$(grep -l '^if __name__' benchmarks/*.py); do \
+	    echo "== $$program"; $(BIN)/python -m "benchmarks.$$(basename "$$program" .py)" || exit 1; done
 
 docs: setup  ## write docs/reference anew from the program
 	$(BIN)/python tools/reference.py
