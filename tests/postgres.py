@@ -164,11 +164,18 @@ def _reachable(programs: Path, home: Path, user: pwd.struct_passwd | None) -> Pa
     """The folder of the programs, or a copy of their installation where the other user may not go there."""
     if user is None:
         return programs
-    probe = subprocess.run([programs / "postgres", "--version"], capture_output=True, cwd="/", **_as(user))
-    if probe.returncode == 0:
-        return programs
-    copy = home / "programs"
-    shutil.copytree(programs.parent, copy, symlinks=True)
+    # Where a folder on the way is closed to the other user, the start itself is refused.
+    with contextlib.suppress(PermissionError):
+        probe = subprocess.run([programs / "postgres", "--version"], capture_output=True, cwd="/", **_as(user))
+        if probe.returncode == 0:
+            return programs
+    installation = programs.parent
+    copy = home / "programs" / installation.parent.name / installation.name
+    shutil.copytree(installation, copy, symlinks=True)
+    # A wheel keeps the libraries that its programs need beside its package, and the programs look for them there.
+    libraries = installation.parent.with_name(f"{installation.parent.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, home / "programs" / libraries.name, symlinks=True)
     return copy / "bin"
 
 
