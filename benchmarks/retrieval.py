@@ -170,6 +170,10 @@ async def main() -> None:
         tickets, sets = [], sets[:2]
     hidden = {id for one in sets for id in one.questions}
     embedder = CachedEmbedder(await open_embedder(Settings()), options.cache)
+
+    async def embedder_of(collection: str) -> Embedder:
+        return embedder
+
     with tempfile.TemporaryDirectory() as folder:
         index = EdgeIndex(Path(folder))
         for collection in search.COLLECTIONS.values():
@@ -186,7 +190,8 @@ async def main() -> None:
             rows: list[list[Any]] = [["", "MRR@10", "Recall@10", "nDCG@10", "ms a question"]]
             rows.append(["plain BM25", *(f"{value:.3f}" for value in one.floor), "-", "-"])
             for mode in MODES:
-                got, seconds = await measure(one, search.Search(index, embedder, lambda *_: None), mode, options.every)
+                asked = search.Search(index, embedder_of, lambda *_: None)
+                got, seconds = await measure(one, asked, mode, options.every)
                 rows.append([mode, *(f"{value:.3f}" for value in (got.mrr, got.recall, got.ndcg)), seconds * 1000])
             table(f"{one.name}: {got.questions} questions", rows)
         await index.aclose()

@@ -42,25 +42,14 @@ def thunderbird(folder: Path, tickets: int | None) -> Path:
 
 
 @contextmanager
-def sandbox(data: Path) -> Iterator[str]:
-    """The sandbox help desk over `data`, as a process of its own; yields its address."""
+def sandbox(data: Path | None = None, *, tickets: int = 0) -> Iterator[str]:
+    """The sandbox help desk over `data`, or with `tickets` made up, as a process of its own; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    content = ("--tickets", str(tickets), "--articles", "0") if data is None else ("--from", str(data))
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "deskloom",
-            "sandbox",
-            "--product",
-            "freshdesk",
-            "--from",
-            str(data),
-            "--port",
-            str(port),
-        ],
-        stdout=subprocess.DEVNULL,
+        [*DESKLOOM, "sandbox", "--product", "freshdesk", *content, "--port", str(port)], stdout=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -19,6 +19,7 @@ from sqlalchemy import delete
 from deskloom import documents
 from deskloom.embedders import open_embedder
 from deskloom.home import own_home
+from deskloom.models import always
 from deskloom.protocols import Embedder, Purpose, Vectors
 from deskloom.record import documents as record_documents
 from deskloom.record import runs as record_runs
@@ -63,7 +64,7 @@ async def measure(url: str, home: Path, rounds: int) -> None:
     settings = Settings(_env_file=None, home=home, freshdesk_domain=url, freshdesk_api_key="sandbox", rate_share=1.0)  # type: ignore[call-arg, arg-type]
     own_home(home, "benchmark")
     embedder = Noting(await open_embedder(settings))
-    async with open_app(settings, embedder=embedder) as app:
+    async with open_app(settings, opener=always(embedder)) as app:
         seconds, counts = await run(app)
         texts = list(embedder.texts)
         rows = [["round", "texts", "bare texts/s", "publish texts/s", "publish ÷ bare"]]

@@ -49,8 +49,9 @@ def settings() -> str:
         lines.append(f"| `{field.alias}` | {default} | {_cell(field.description or '')} |")
     lines += ["", "Several helpdesks stand in `deskloom.toml` in the current folder:", ""]
     shown = {"kind": "freshdesk", "domain": "acme", "api_key": "your-key", "account_field": "account_number"}
-    assert set(shown) | {"name"} == set(SourceSettings.model_fields)
+    assert set(shown) | {"name", "api_key_env"} == set(SourceSettings.model_fields)
     lines += ["```toml", "[sources.acme]", *(f'{name} = "{value}"' for name, value in shown.items()), "```"]
+    lines += ["", "In place of `api_key`, `api_key_env` names the environment variable that holds the key."]
     return "\n".join(lines) + "\n"
 
 

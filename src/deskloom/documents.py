@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from deskloom.errors import EmptyContent
 from deskloom.model import Article, Json, Message, Ticket, Visibility
-from deskloom.protocols import Embedder, Schema, Words
+from deskloom.protocols import Embedder, Schema, Weighing, Words
 from deskloom.text.email import is_courtesy, own_or_all, own_text
 from deskloom.text.html import html_to_text
 from deskloom.text.language import language_of
@@ -36,6 +36,8 @@ __all__ = [
     "sparse",
     "split",
     "ticket_document",
+    "weighed",
+    "word_names",
 ]
 
 RULES = 1
@@ -43,7 +45,7 @@ RULES = 1
 
 TICKETS = "support_tickets"
 ARTICLES = "kb_procedures"
-INTERNAL_NAMES = frozenset({"cause_vec", "words_internal"})
+INTERNAL_NAMES = frozenset({"cause_vec", "words_internal", "weights_internal"})
 """Vectors made of private notes: never queried for a role below agent."""
 INTERNAL_FIELDS = frozenset({"internal_content"})
 """Payload fields made of private notes: never shown to a role below agent."""
@@ -108,15 +110,34 @@ def point_id(collection: str, source: str, item_id: str, language: str) -> UUID:
 
 def schema(collection: str, embedder: Embedder) -> Schema:
     """Names and filter fields of a collection, for the index to prepare. An unknown collection raises `KeyError`."""
-    vectors, words, filters = _SHAPES[collection]
+    vectors, words, weights, filters = _SHAPES[collection]
     return Schema(
         collection=collection,
         embedder=embedder.name,
         dimensions=embedder.dimensions,
         vectors=vectors,
         words=words,
+        weights=weights if isinstance(embedder, Weighing) else (),
         filters=filters,
     )
+
+
+def word_names(collection: str) -> tuple[str, ...]:
+    """The word vectors of a collection, whatever model it is indexed with."""
+    return _SHAPES[collection][1]
+
+
+def weighed(document: Document, words: Mapping[str, Words]) -> dict[str, Words]:
+    """The sparse vectors of a document that a model weighed: by section name → of the document, the highest weights.
+
+    What was made of internal sections stays apart.
+    """
+    made: dict[str, dict[int, float]] = {}
+    for section in document.sections:
+        merged = made.setdefault("weights_internal" if section in INTERNAL_NAMES else "weights", {})
+        for index, weight in zip(words[section].indices, words[section].weights, strict=True):
+            merged[index] = max(weight, merged.get(index, 0.0))
+    return {name: Words(tuple(merged), tuple(merged.values())) for name, merged in made.items() if merged}
 
 
 def sparse(document: Document) -> dict[str, Words]:
@@ -329,15 +350,17 @@ _COMMON: dict[str, FieldType] = {
     "created_at": "datetime",
     "updated_at": "datetime",
 }
-_SHAPES: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, FieldType]]] = {
+_SHAPES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[str, FieldType]]] = {
     TICKETS: (
         ("symptom_vec", "cause_vec", "resolution_vec"),
         ("words", "words_internal"),
+        ("weights", "weights_internal"),
         {**_COMMON, "ticket_id": "integer", "priority": "keyword", "type": "keyword", "company": "keyword"},
     ),
     ARTICLES: (
         ("intent_vec", "procedure_vec"),
         ("words",),
+        ("weights",),
         {**_COMMON, "article_id": "integer", "folder_id": "integer", "category_id": "integer"},
     ),
 }

@@ -26,10 +26,12 @@ DeskloomError
 ├── ItemError            set this item aside, count it, go on
 │   ├── EmptyContent          nothing to search for
 │   └── Unreadable            the item, or part of it, cannot be read now
+│       └── TextsRefused          the model takes the other texts of a call, not these (`refused`, `vectors`)
 └── RequestError         the caller asked for what cannot be
     ├── InvalidRequest        a parameter is wrong (`parameter`)
     ├── NotFound              no such thing
     ├── AlreadyRunning        a run is in progress (`run_id`)
+    ├── AlreadyThere          what is to be made exists
     ├── TooLarge              more was sent than is read
     ├── Unauthenticated       the caller's credentials are missing or wrong
     └── Forbidden             the caller's role does not reach this far
@@ -39,6 +41,7 @@ A message says what happened, to which thing, and what to do. It never holds a s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -167,6 +170,15 @@ class Unreadable(ItemError):
     code = "unreadable"
 
 
+class TextsRefused(Unreadable):
+    """`refused`: place in the call → why, in words. `vectors`: those of the whole call, rows of refused texts zero."""
+
+    def __init__(self, message: str, *, refused: Mapping[int, str], vectors: Any, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.refused = refused
+        self.vectors = vectors
+
+
 class RequestError(DeskloomError):
     code = "request"
 
@@ -181,6 +193,10 @@ class NotFound(RequestError):
 
 class AlreadyRunning(RequestError):
     code = "already_running"
+
+
+class AlreadyThere(RequestError):
+    code = "already_there"
 
 
 class TooLarge(RequestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -36,6 +36,18 @@ class Stream:
     kind: Kind
     collection: str | None = None
     needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One object of a complete listing. `stamp` is its change mark as records carry it (None: the listing does not
+    say); `gone` says that the source itself calls it deleted (spam, unpublished, merged away). `updated_at` is when it
+    last changed, by the source's clock, as far as the source tells."""
+
+    key: str
+    stamp: str | None = None
+    gone: bool = False
+    updated_at: datetime | None = None
 
 
 class Source(Protocol):
@@ -70,6 +82,15 @@ class Source(Protocol):
 
     def link(self, kind: Kind, key: str) -> str | None:
         """Where a person reads the object at the source."""
+        ...
+
+    def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        """Every object of a stream, in batches; ends only if it is complete, and raises otherwise (S1).
+
+        An object that is not listed may still exist (archived, or moved while the listing was read): ask `fetch`.
+        One that changed meanwhile may come twice; the later counts.
+        Raises `NotFound` for a stream that has no listing.
+        """
         ...
 
     async def fetch(self, stream: str, key: str) -> Record | None:
@@ -109,7 +130,8 @@ class Embedder(Protocol):
     async def aclose(self) -> None: ...
 
 
-# ----------------------------------------------------------------------------------------------------------- Index
+EmbedderOf = Callable[[str], Awaitable[Embedder]]
+"""The embedder whose vectors a collection holds now, by the collection's name. It may change while a process runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +142,35 @@ class Words:
     weights: tuple[float, ...]
 
 
+@runtime_checkable
+class Weighing(Protocol):
+    """An embedder that also weighs the words of a text, in the same pass (BGE-M3's sparse half).
+
+    `embed_weighed` returns what `embed` returns, and for each text its words: vocabulary ids and weights over 0.
+    """
+
+    async def embed_weighed(
+        self, texts: Sequence[str], purpose: Purpose = "document"
+    ) -> tuple[Vectors, list[Words]]: ...
+
+
+# ----------------------------------------------------------------------------------------------------------- Index
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """What a collection holds. `filters` maps payload fields to their type for filtering."""
+    """What a collection holds. `filters` maps payload fields to their type for filtering.
+
+    `words` are sparse vectors whose products count by inverse document frequency; `weights` are sparse vectors that a
+    model weighed, whose products count as they are.
+    """
 
     collection: str
     embedder: str
     dimensions: int
     vectors: tuple[str, ...]
     words: tuple[str, ...]
+    weights: tuple[str, ...] = ()
     filters: Mapping[str, Literal["keyword", "integer", "datetime"]] = field(default_factory=dict)
 
 
@@ -136,7 +178,8 @@ class Schema:
 class Point:
     """What the index holds for a document. A dense vector has one row per part of its text: shape (parts, width).
 
-    The index keeps the mean of the rows (docs/decisions/0004-embedder-and-index.md).
+    The index keeps the mean of the rows (docs/decisions/0004-embedder-and-index.md). `words` holds the sparse vectors,
+    those of the schema's `words` and of its `weights` alike.
     """
 
     id: UUID
@@ -198,8 +241,12 @@ class VectorIndex(Protocol):
         """Payloads of those ids that exist."""
         ...
 
-    def scroll(self, collection: str, fields: Sequence[str]) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
-        """Every point in batches: id and the named payload fields."""
+    async def vectors(self, collection: str, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Vectors | Words]]:
+        """The stored vectors of those ids that exist: dense ones of shape (width,) and unit length, and words."""
+        ...
+
+    def scroll(self, collection: str, fields: Sequence[str] | None = ()) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
+        """Every point in batches: id and the named payload fields (None: the whole payload)."""
         ...
 
     async def count(self, collection: str, where: Where | None = None) -> int: ...
@@ -208,6 +255,31 @@ class VectorIndex(Protocol):
         """Start an invisible copy; returns its name, to be used as `collection` until `swap`."""
         ...
 
-    async def swap(self, collection: str, rebuilt: str) -> None: ...
+    async def swap(self, collection: str, rebuilt: str) -> None:
+        """Let the copy serve from now on. What served before is kept until `drop_previous`, or the next swap."""
+        ...
+
+    async def schema(self, collection: str) -> Schema | None:
+        """What the serving copy was made with; None if there is no such collection (or it was lost)."""
+        ...
+
+    async def previous(self, collection: str) -> Schema | None:
+        """What the kept copy was made with; None if there is none."""
+        ...
+
+    async def reopen_previous(self, collection: str) -> str:
+        """Make the kept copy one that is being rebuilt, to be brought up to date and swapped in; returns its name.
+
+        It stays the kept one until then. Raises `NotFound` if there is none.
+        """
+        ...
+
+    async def drop_previous(self, collection: str) -> None:
+        """Remove the kept copy, if there is one."""
+        ...
+
+    async def drop_rebuild(self, collection: str) -> None:
+        """Remove copies that were begun and not swapped in."""
+        ...
 
     async def aclose(self) -> None: ...

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 from deskloom import documents, words
-from deskloom.errors import InvalidRequest
+from deskloom.errors import IndexMismatch, IndexUnavailable, InvalidRequest
 from deskloom.model import Json, Kind, Visibility
-from deskloom.protocols import Embedder, Schema, VectorIndex, Vectors, Where, Words
+from deskloom.protocols import Embedder, EmbedderOf, VectorIndex, Vectors, Weighing, Where, Words
 from deskloom.text.language import UNKNOWN, language_of
 
 Mode = Literal["hybrid", "semantic", "keyword"]
@@ -34,11 +34,15 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
         "resolution_vec": 0.3,
         "words": 1.5,
         "words_internal": 1.5,
+        "weights": 0.3,
+        "weights_internal": 0.3,
     },
-    documents.ARTICLES: {"intent_vec": 0.3, "procedure_vec": 1.0, "words": 0.3},
+    documents.ARTICLES: {"intent_vec": 0.3, "procedure_vec": 1.0, "words": 0.3, "weights": 0.3},
 }
 """What each branch counts in rank fusion: measured on real questions (`benchmarks/retrieval.py`, decision 0004). There
-are no labels for private notes; they count like their public counterparts."""
+are no labels for private notes; they count like their public counterparts. Words weighed by a model (`weights`) count
+beside its vectors as BGE-M3's authors propose (arXiv 2402.03216, section 4); that was not measured here."""
+_WEIGHED = frozenset({"weights", "weights_internal"})
 FOREIGN = 0.1
 """What meaning counts, beside words, for a question in a language that the model does not know."""
 RANK_CONSTANT = 10
@@ -82,12 +86,22 @@ Link = Callable[[str, Kind, str], str | None]
 """Where a person reads an object: (source, kind, key) → address, if the source is known."""
 
 
-class Search:
-    """Answers questions from one index with one embedder."""
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A question as one embedder understands it: its vector, its words where it weighs them, and whether it is in a
+    language that the model does not know."""
 
-    def __init__(self, index: VectorIndex, embedder: Embedder, link: Link) -> None:
+    vector: Vectors
+    words: Words | None
+    foreign: bool
+
+
+class Search:
+    """Answers questions from one index; `embedder_of` says which embedder made the vectors of a collection."""
+
+    def __init__(self, index: VectorIndex, embedder_of: EmbedderOf, link: Link) -> None:
         self.index = index
-        self.embedder = embedder
+        self.embedder_of = embedder_of
         self.link = link
 
     async def search(self, query: Query) -> list[Found]:
@@ -97,10 +111,17 @@ class Search:
         """
         if not query.text.strip():
             raise InvalidRequest("q is empty. Ask with some words, for example q=printer+offline", parameter="q")
-        schemas = [documents.schema(name, self.embedder) for name in self._collections(query)]
-        dense = await self._dense(query)
+        names = self._collections(query)
         sparse = words.query_words(query.text) if query.mode != "semantic" else None
-        ranked = await asyncio.gather(*(self._collection(query, schema, dense, sparse) for schema in schemas))
+        embedders = await self._embedders(query, names)
+        try:
+            ranked = await self._ranked(query, names, embedders, sparse)
+        except (IndexMismatch, IndexUnavailable):
+            # A rebuilt copy, made with another model, may have taken the place of the one that was asked for.
+            renewed = await self._embedders(query, names)
+            if {name: one.name for name, one in renewed.items()} == {name: one.name for name, one in embedders.items()}:
+                raise
+            ranked = await self._ranked(query, names, renewed, sparse)
         best = sorted((hit for hits in ranked for hit in hits), key=lambda hit: -hit[1])[: query.limit]
         return await self._found(query, best)
 
@@ -112,61 +133,64 @@ class Search:
                 raise InvalidRequest(f'in="{name}" is not a collection. Use one of: {known}', parameter="in")
         return [COLLECTIONS[name] for name in names]
 
-    async def _dense(self, query: Query) -> Vectors | None:
-        if query.mode == "keyword":
-            return None
-        text = documents.split(query.text, self.embedder)[0]
-        rows: Vectors = await self.embedder.embed([text], "query")
-        vector: Vectors = rows[0]
-        return vector
+    async def _embedders(self, query: Query, names: Sequence[str]) -> dict[str, Embedder]:
+        """The embedder of each collection; none for a question by word, which works without any model."""
+        return {} if query.mode == "keyword" else {name: await self.embedder_of(name) for name in names}
+
+    async def _ranked(
+        self, query: Query, names: Sequence[str], embedders: Mapping[str, Embedder], sparse: Words | None
+    ) -> list[list[tuple[str, float, UUID, tuple[str, ...]]]]:
+        meanings = {
+            one.name: await _meaning(query.text, one) for one in {e.name: e for e in embedders.values()}.values()
+        }
+        understood = {name: meanings[one.name] for name, one in embedders.items()}
+        return await asyncio.gather(*(self._collection(query, name, understood.get(name), sparse) for name in names))
 
     async def _collection(
-        self, query: Query, schema: Schema, dense: Vectors | None, sparse: Words | None
+        self, query: Query, collection: str, meaning: Meaning | None, sparse: Words | None
     ) -> list[tuple[str, float, UUID, tuple[str, ...]]]:
         """Rank fusion within one collection: (collection, score, id, branches that found it)."""
         where = self._where(query)
+        by_word = documents.word_names(collection)
         branches: dict[str, Vectors | Words] = {}
-        if dense is not None:
-            branches |= {name: dense for name in schema.vectors if self._asked(query, name)}
-        if sparse is not None and sparse.indices and query.vector is None:
-            readable = (name for name in schema.words if query.internal or name not in documents.INTERNAL_NAMES)
-            branches |= dict.fromkeys(readable, sparse)
+        for name in WEIGHTS[collection]:
+            value = self._asked(query, name, by_word, meaning, sparse)
+            if value is not None:
+                branches[name] = value
         results = await asyncio.gather(
             *(
-                self.index.query(schema.collection, name, value, where=where, limit=max(CANDIDATES, query.limit))
+                self.index.query(collection, name, value, where=where, limit=max(CANDIDATES, query.limit))
                 for name, value in branches.items()
             )
         )
-        weights = self._weights(query, schema, list(branches))
+        weights = _weights(collection, list(branches), by_word, foreign=meaning is not None and meaning.foreign)
         scores: defaultdict[UUID, float] = defaultdict(float)
         matched: defaultdict[UUID, list[str]] = defaultdict(list)
         for name, hits in zip(branches, results, strict=True):
             for rank, hit in enumerate(hits, start=1):
                 scores[hit.id] += weights[name] / (RANK_CONSTANT + rank)
-                matched[hit.id].append("keyword" if name in schema.words else name)
+                matched[hit.id].append("keyword" if name in by_word else name)
         best = sorted(scores.items(), key=lambda item: -item[1])[: query.limit]
-        return [(schema.collection, score, id, tuple(dict.fromkeys(matched[id]))) for id, score in best]
+        return [(collection, score, id, tuple(dict.fromkeys(matched[id]))) for id, score in best]
 
-    def _weights(self, query: Query, schema: Schema, branches: Sequence[str]) -> dict[str, float]:
-        """Weights of the branches asked; they sum to 1, so that scores of several collections can be compared."""
-        known = self.embedder.languages
-        foreign = known is not None and language_of(query.text) not in known | {UNKNOWN}
-        weights = {
-            name: WEIGHTS[schema.collection][name] * (FOREIGN if foreign and name in schema.vectors else 1.0)
-            for name in branches
-        }
-        total = sum(weights.values())
-        return {name: weight / total for name, weight in weights.items()}
-
-    def _asked(self, query: Query, name: str) -> bool:
-        if name in documents.INTERNAL_NAMES and not query.internal:
-            return False
-        if query.vector is None:
-            return True
-        if query.vector not in VECTORS:
+    def _asked(
+        self, query: Query, name: str, by_word: Sequence[str], meaning: Meaning | None, sparse: Words | None
+    ) -> Vectors | Words | None:
+        """What to ask the named vector for; None if it is not to be asked."""
+        if query.vector is not None and query.vector not in VECTORS:
             known = ", ".join(VECTORS)
             raise InvalidRequest(f'vector="{query.vector}" does not exist. Use one of: {known}', parameter="vector")
-        return VECTORS[query.vector] == name
+        if name in documents.INTERNAL_NAMES and not query.internal:
+            return None
+        if query.vector is not None:
+            return meaning.vector if meaning and VECTORS[query.vector] == name else None
+        if name in by_word:
+            return sparse if sparse is not None and sparse.indices else None
+        if meaning is None:
+            return None
+        if name in _WEIGHED:
+            return meaning.words if meaning.words is not None and meaning.words.indices else None
+        return meaning.vector
 
     def _where(self, query: Query) -> Where:
         at_least: dict[str, Any] = {}
@@ -219,6 +243,26 @@ class Search:
             updated_at=payload.get("updated_at"),
             payload=shown,
         )
+
+
+async def _meaning(text: str, embedder: Embedder) -> Meaning:
+    first = documents.split(text, embedder)[0]
+    weighed: Sequence[Words | None] = [None]
+    if isinstance(embedder, Weighing):
+        rows, weighed = await embedder.embed_weighed([first], "query")
+    else:
+        rows = await embedder.embed([first], "query")
+    known = embedder.languages
+    return Meaning(rows[0], weighed[0], known is not None and language_of(text) not in known | {UNKNOWN})
+
+
+def _weights(collection: str, branches: Sequence[str], by_word: Sequence[str], *, foreign: bool) -> dict[str, float]:
+    """Weights of the branches asked; they sum to 1, so that scores of several collections can be compared."""
+    weights = {
+        name: WEIGHTS[collection][name] * (FOREIGN if foreign and name not in by_word else 1.0) for name in branches
+    }
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
 
 
 def snippet(text: str, asked: frozenset[str], width: int = SNIPPET) -> str:

@@ -7,14 +7,18 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deskloom.errors import SettingInvalid
 
 
 class SourceSettings(BaseModel):
-    """One helpdesk account. `name` is what callers and the record call it."""
+    """One helpdesk account. `name` is what callers and the record call it.
+
+    In place of `api_key`, `api_key_env` names the variable (of the environment, or of `.env`) that holds the key.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -22,7 +26,20 @@ class SourceSettings(BaseModel):
     kind: Literal["freshdesk"]
     domain: str = Field(min_length=1)
     api_key: SecretStr
+    api_key_env: str | None = None
     account_field: str = "account_number"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_key(cls, values: Any) -> Any:
+        variable = values.get("api_key_env") if isinstance(values, dict) else None
+        if variable is None or not isinstance(variable, str):
+            return values
+        if "api_key" in values:
+            raise ValueError(f'source "{values.get("name")}" has both api_key and api_key_env; keep one')
+        if not (key := os.environ.get(variable) or dotenv_values(".env").get(variable)):
+            raise ValueError(f'source "{values.get("name")}" takes its key from {variable}, which is not set')
+        return values | {"api_key": key}
 
 
 class Settings(BaseSettings):
@@ -65,11 +82,87 @@ class Settings(BaseSettings):
         (), alias="DESKLOOM_SOURCES", description="More helpdesks, as JSON; see `deskloom.toml` below."
     )
 
-    index: Literal["edge"] = Field(
-        "edge", alias="DESKLOOM_INDEX", description="The vector store: `edge` is Qdrant's engine in this process."
+    index: Literal["edge", "qdrant"] = Field(
+        "edge",
+        alias="DESKLOOM_INDEX",
+        description="The vector store: `edge` is Qdrant's engine in this process, `qdrant` a Qdrant server or cluster.",
     )
-    embedder: Literal["minilm"] = Field(
-        "minilm", alias="DESKLOOM_EMBEDDER", description="The embedding model: `minilm` is the bundled one."
+    qdrant_url: str | None = Field(
+        None, alias="QDRANT_URL", description="The Qdrant server, for example `http://qdrant:6333`."
+    )
+    qdrant_host: str | None = Field(None, alias="QDRANT_HOST", description="Its host, instead of `QDRANT_URL`.")
+    qdrant_port: int = Field(6333, ge=1, le=65535, alias="QDRANT_PORT", description="Its port, beside `QDRANT_HOST`.")
+    qdrant_api_key: SecretStr | None = Field(None, alias="QDRANT_API_KEY", description="The key of the Qdrant server.")
+    qdrant_timeout: int = Field(
+        30, ge=1, le=3600, alias="QDRANT_TIMEOUT", description="Seconds to wait for an answer of the Qdrant server."
+    )
+    qdrant_quantization: Literal["none", "scalar", "binary"] = Field(
+        "none",
+        alias="QDRANT_QUANTIZATION",
+        description="How new Qdrant collections compress vectors in memory: `scalar` to a quarter, `binary` to 1/32.",
+    )
+    qdrant_on_disk: bool = Field(
+        False,
+        alias="QDRANT_ON_DISK",
+        description="New Qdrant collections keep vectors and payloads on disk instead of in memory.",
+    )
+    qdrant_shards: int | None = Field(
+        None, ge=1, alias="QDRANT_SHARDS", description="Shards of new Qdrant collections; the server decides if unset."
+    )
+    qdrant_replicas: int | None = Field(
+        None,
+        ge=1,
+        alias="QDRANT_REPLICAS",
+        description="Copies of each shard in a Qdrant cluster; the server decides if unset.",
+    )
+    qdrant_write_consistency: int | None = Field(
+        None,
+        ge=1,
+        alias="QDRANT_WRITE_CONSISTENCY",
+        description="Replicas that must have a write before it counts; a majority of `QDRANT_REPLICAS` if unset.",
+    )
+
+    embedder: str = Field(
+        "minilm",
+        min_length=1,
+        alias="DESKLOOM_EMBEDDER",
+        description="The embedding model: `minilm` (bundled), `bge-m3`, a model folder, or `openai` for a server.",
+    )
+    embedder_url: str | None = Field(
+        None,
+        alias="DESKLOOM_EMBEDDER_URL",
+        description="The embedding server, up to and with `/v1` (OpenAI, text-embeddings-inference, Ollama, vLLM).",
+    )
+    embedder_model: str | None = Field(
+        None, alias="DESKLOOM_EMBEDDER_MODEL", description="The model's name at the embedding server."
+    )
+    embedder_api_key: SecretStr | None = Field(
+        None, alias="DESKLOOM_EMBEDDER_API_KEY", description="The key of the embedding server."
+    )
+    embedder_max_tokens: int | None = Field(
+        None,
+        ge=16,
+        alias="DESKLOOM_EMBEDDER_MAX_TOKENS",
+        description="Tokens of a text that the server's model reads; without it what the server says, else 512.",
+    )
+    embedder_concurrency: int = Field(
+        4, ge=1, le=64, alias="DESKLOOM_EMBEDDER_CONCURRENCY", description="Requests to the server at the same time."
+    )
+
+    dispatch: Literal["inline", "procrastinate"] = Field(
+        "inline",
+        alias="DESKLOOM_DISPATCH",
+        description="Who performs runs: this process, or `deskloom worker` processes on PostgreSQL (`procrastinate`).",
+    )
+    supabase_url: str | None = Field(
+        None, alias="SUPABASE_URL", description="A Supabase project to which `sync_logs` are copied as well."
+    )
+    supabase_key: SecretStr | None = Field(None, alias="SUPABASE_KEY", description="Its service-role key.")
+    check_interval: float = Field(
+        1,
+        ge=0,
+        alias="SYNC_CONSISTENCY_CHECK_INTERVAL",
+        description="Hours between two comparisons of index and record that are proposed as a schedule; 0: none.",
     )
 
     rate_share: float = Field(
@@ -105,7 +198,25 @@ class Settings(BaseSettings):
         8000, ge=0, le=65535, alias="DESKLOOM_PORT", description="The port `deskloom serve` listens on; 0: a free one."
     )
 
-    @field_validator("database_url", "models_dir", "freshdesk_domain", "freshdesk_api_key", mode="before")
+    @field_validator(
+        "database_url",
+        "models_dir",
+        "freshdesk_domain",
+        "freshdesk_api_key",
+        "qdrant_url",
+        "qdrant_host",
+        "qdrant_api_key",
+        "qdrant_shards",
+        "qdrant_replicas",
+        "qdrant_write_consistency",
+        "embedder_url",
+        "embedder_model",
+        "embedder_api_key",
+        "embedder_max_tokens",
+        "supabase_url",
+        "supabase_key",
+        mode="before",
+    )
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value
@@ -127,6 +238,24 @@ class Settings(BaseSettings):
             if url.startswith(scheme):
                 return "postgresql+asyncpg://" + url.removeprefix(scheme)
         return url
+
+    def supabase(self) -> tuple[str, str] | None:
+        """Address and key of the Supabase project that `sync_logs` are copied to; None: nowhere."""
+        if self.supabase_url is None and self.supabase_key is None:
+            return None
+        if self.supabase_url is None or self.supabase_key is None:
+            missing = "SUPABASE_URL" if self.supabase_url is None else "SUPABASE_KEY"
+            raise SettingInvalid(
+                f"{missing} is not set, but its counterpart is. Set both, for example "
+                "SUPABASE_URL=https://abcd.supabase.co SUPABASE_KEY=the-service-role-key",
+                setting=missing,
+            )
+        if not self.supabase_url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+            raise SettingInvalid(
+                "SUPABASE_URL is not the address of a project. Write it like https://abcd.supabase.co",
+                setting="SUPABASE_URL",
+            )
+        return self.supabase_url.rstrip("/"), self.supabase_key.get_secret_value()
 
     def helpdesks(self) -> tuple[SourceSettings, ...]:
         """The configured helpdesk accounts: those of `deskloom.toml`, and the one in the environment."""
@@ -167,8 +296,10 @@ def load_settings(*, toml: Path = Path("deskloom.toml"), **overrides: Any) -> Se
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingInvalid(f"{name} is wrong: {first['msg']}.", setting=name) from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise SettingInvalid(f"{name} is wrong: {why}.", setting=name) from None
     settings.helpdesks()
+    settings.supabase()
     return settings
 
 

@@ -92,7 +92,7 @@ def _run(run: str) -> tuple[int, ...]:
     return tuple(crc32(token.encode("utf-8", "surrogatepass")) for token in _tokens(run))
 
 
-_short_run = lru_cache(maxsize=1 << 16)(_run)  # long ones would fill the memory
+_short_run = lru_cache(maxsize=1 << 14)(_run)  # long ones would fill the memory
 
 
 def _vector(weights: dict[int, float]) -> Words:
@@ -132,7 +132,7 @@ def _word(word: str) -> Iterator[str]:
         yield "".join(parts)[:LONGEST]
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _stem(part: str) -> str:
     """English endings go (Snowball): better by 8 % on short English questions, and no worse in other languages."""
     if len(part) < 4 or not part.isascii() or not part.isalpha():

@@ -191,7 +191,11 @@ class Broken:
 
 async def test_a_bug_answers_with_a_request_id_and_nothing_else(served: Served) -> None:
     """500 names the id under which the log has the trace; the answer holds neither trace nor message."""
-    served.rig.app.search.embedder = Broken()
+
+    async def broken(collection: str) -> Any:
+        return Broken()
+
+    served.rig.app.search.embedder_of = broken
     with capture_logs() as log:
         response = await served.client.get("/api/search", params={"q": "printer"})
     body = response.json()

@@ -29,6 +29,7 @@ async def test_every_part_is_told(shared: Shared) -> None:
             "sources": {"freshdesk": {"status": "ok", "detail": None}},
             "dispatcher": {"status": "ok", "detail": None, "running": 0},
             "events": {"status": "ok", "detail": None, "queued": 0},
+            "mirror": None,
         },
     }
     again = (await shared.client.get("/api/v1/sync/health")).json()

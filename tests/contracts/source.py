@@ -16,7 +16,7 @@ import pytest
 
 from deskloom.errors import CredentialsRefused, DeskloomError, SourceUnavailable
 from deskloom.model import Article, Contact, Cursor, Json, Kind, Page, Record, Ticket, TicketState, Tombstone
-from deskloom.protocols import Known, Source, nothing_known
+from deskloom.protocols import Known, Listed, Source, nothing_known
 
 SLICE = 7
 
@@ -239,9 +239,56 @@ async def s6_deleted(rig: SourceRig) -> None:
     assert kept.alive() == rig.expected()
 
 
+async def listed(rig: SourceRig) -> dict[str, Listed]:
+    """The whole listing by key; of a key that comes twice the later counts."""
+    return {one.key: one async for batch in rig.source.listing(rig.stream) for one in batch}
+
+
+async def s1_listing_whole(rig: SourceRig) -> None:
+    """S1: a listing holds every object that is there, and what it holds beyond that it calls gone."""
+    kept = Kept()
+    await drain(rig, kept)
+    alive = {key for key, one in (await listed(rig)).items() if not one.gone}
+    assert (alive, kept.alive()) == (rig.expected(), rig.expected())
+
+
+async def s1_listing_raises(rig: SourceRig) -> None:
+    """S1: whichever request of a listing fails, even the last, the listing raises and does not end."""
+    before = rig.calls()
+    await listed(rig)
+    calls = rig.calls() - before
+    for after in {0, 1, calls // 2, calls - 1}:
+        rig.break_down(after)
+        with pytest.raises(SourceUnavailable):
+            await listed(rig)
+
+
+async def s3_listing_stamps(rig: SourceRig) -> None:
+    """S3: the stamps of a listing are those that records carry, whether they were read or fetched."""
+    rig.pass_time()
+    kept = Kept()
+    await drain(rig, kept)
+    found = {key: one.stamp for key, one in (await listed(rig)).items() if one.stamp is not None and not one.gone}
+    assert found == {key: kept.records[key].stamp for key in found}
+    for key in sorted(found)[:3]:
+        fetched = await rig.source.fetch(rig.stream, key)
+        assert fetched is not None
+        assert fetched.stamp == found[key]
+
+
+async def s6_listing_follows(rig: SourceRig) -> None:
+    """S6: what changed has another stamp in the next listing (or none), and what was deleted is not alive in it."""
+    before = await listed(rig)
+    changed, removed = rig.change(), rig.remove()
+    after = await listed(rig)
+    assert after[changed].stamp is None or after[changed].stamp != before[changed].stamp
+    assert removed not in after or after[removed].gone
+
+
 CHECKS: tuple[Callable[[SourceRig], Awaitable[None]], ...] = (
     s1_everything, s1_changes, s1_raises, s1_unknown_is_not_empty, s2_resumes_after_every_page, s2_slices, s3_equal,
-    s3_nothing_new, s4_unique, s5_waits, s5_refused, s6_deleted,
+    s3_nothing_new, s4_unique, s5_waits, s5_refused, s6_deleted, s1_listing_whole, s1_listing_raises, s3_listing_stamps,
+    s6_listing_follows,
 )  # fmt: skip
 
 
@@ -278,6 +325,10 @@ class Saboteur:
 
     def link(self, kind: Kind, key: str) -> str | None:
         return self.real.link(kind, key)
+
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        async for batch in self.real.listing(stream):
+            yield batch
 
     async def fetch(self, stream: str, key: str) -> Record | None:
         return await self.real.fetch(stream, key)
@@ -394,6 +445,45 @@ class HidesTheDead(Saboteur):
             yield replace(page, records=living, listing=None)
 
 
+class ListsTooLittle(Saboteur):
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        async for batch in self.real.listing(stream):
+            yield batch[:-1]
+
+
+class CallsTheDeadAlive(Saboteur):
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        async for batch in self.real.listing(stream):
+            yield [replace(one, gone=False) for one in batch]
+
+
+class EndsAListingEarly(Saboteur):
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        try:
+            async for batch in self.real.listing(stream):
+                yield batch
+        except SourceUnavailable:
+            return
+
+
+class StampsAListingAnew(Saboteur):
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        async for batch in self.real.listing(stream):
+            yield [replace(one, stamp=f"{one.stamp} {self.rig.seconds()}") for one in batch]
+
+
+class ListsFromMemory(Saboteur):
+    def __init__(self, rig: SourceRig) -> None:
+        super().__init__(rig)
+        self.remembered: list[Sequence[Listed]] = []
+
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        if not self.remembered:
+            self.remembered = [batch async for batch in self.real.listing(stream)]
+        for batch in self.remembered:
+            yield batch
+
+
 SABOTEURS: Mapping[type[Saboteur], Callable[[SourceRig], Awaitable[None]]] = {
     SwallowsFaults: s1_raises,
     DropsTheLast: s1_everything,
@@ -408,6 +498,11 @@ SABOTEURS: Mapping[type[Saboteur], Callable[[SourceRig], Awaitable[None]]] = {
     IgnoresTheRateLimit: s5_waits,
     InsistsOnABadKey: s5_refused,
     HidesTheDead: s6_deleted,
+    ListsTooLittle: s1_listing_whole,
+    CallsTheDeadAlive: s1_listing_whole,
+    EndsAListingEarly: s1_listing_raises,
+    StampsAListingAnew: s3_listing_stamps,
+    ListsFromMemory: s6_listing_follows,
 }
 """Each saboteur, and the check that must fail on it."""
 

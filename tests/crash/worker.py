@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.fakes import FakeEmbedder
 
 from deskloom.home import own_home
+from deskloom.models import always
 from deskloom.protocols import Purpose, Vectors
 from deskloom.settings import Settings
 from deskloom.wiring import open_app
@@ -54,7 +55,7 @@ async def work(home: Path, url: str, key: str, notes: Path, database_url: str | 
         rate_share=1.0,
         publish_batch=PUBLISH_BATCH,
     )
-    async with open_app(settings, home=owned.id, embedder=NotedEmbedder(notes)) as app:
+    async with open_app(settings, home=owned.id, opener=always(NotedEmbedder(notes))) as app:
         sys.stdout.write("open\n")
         sys.stdout.flush()
         for run in await app.dispatcher.recover():

@@ -1,4 +1,7 @@
-"""Every test of the dispatcher contract can fail: for each there is a dispatcher that breaks just that promise."""
+"""Every test of the dispatcher contract can fail: for each there are dispatchers that break just that promise.
+
+What breaks it is laid over both dispatchers, the one of one process and the one of many workers.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ import pytest
 from sqlalchemy import update
 from tests.contracts.dispatcher import Bench, DispatcherContract
 from tests.dispatch.test_inline import inline
+from tests.dispatch.test_procrastinate import queued, working
 
-from deskloom.dispatch.inline import MOST_TAKEOVERS, InlineDispatcher
+from deskloom.dispatch.inline import InlineDispatcher
+from deskloom.dispatch.performing import MOST_TAKEOVERS, Performer
+from deskloom.dispatch.procrastinate import ProcrastinateDispatcher
 from deskloom.errors import AlreadyRunning, LeaseLost
 from deskloom.record import Record, checkpoints
 from deskloom.record import runs as record_runs
@@ -20,17 +26,24 @@ from deskloom.record.runs import Run
 from deskloom.record.tables import runs
 from deskloom.sync.runs import ActiveRun, Step
 
+__all__ = ["queued"]
 
-class Idle(InlineDispatcher):
+
+class Idle:
     """Takes runs and performs none."""
 
     def _start(self, run: Run) -> None: ...
 
+    async def start(self, run: Run) -> None: ...
 
-class Pushing(InlineDispatcher):
+    async def recover(self) -> list[Run]:
+        return []
+
+
+class Pushing:
     """Starts a second run anyway: it ends the first one in the record."""
 
-    async def submit(self, **asked: Any) -> Run:
+    async def submit(self: Any, **asked: Any) -> Run:
         try:
             return await super().submit(**asked)
         except AlreadyRunning:
@@ -39,10 +52,10 @@ class Pushing(InlineDispatcher):
             return await super().submit(**asked)
 
 
-class Nameless(InlineDispatcher):
+class Nameless:
     """Refuses, but does not say in favour of which run."""
 
-    async def submit(self, **asked: Any) -> Run:
+    async def submit(self: Any, **asked: Any) -> Run:
         try:
             return await super().submit(**asked)
         except AlreadyRunning as error:
@@ -50,56 +63,51 @@ class Nameless(InlineDispatcher):
             raise
 
 
-class Single(InlineDispatcher):
+class Single:
     """One run at a time, whatever it is about."""
 
-    async def submit(self, **asked: Any) -> Run:
-        if self.tasks:
-            raise AlreadyRunning("busy", run_id=str(next(iter(self.tasks))))
+    async def submit(self: Any, **asked: Any) -> Run:
+        async with self.record.reading() as tx:
+            if before := await record_runs.open_runs(tx):
+                raise AlreadyRunning("busy", run_id=str(before[0].id))
         return await super().submit(**asked)
 
 
-class Once(InlineDispatcher):
+class Once:
     """Never runs a stream again."""
 
-    async def submit(self, **asked: Any) -> Run:
+    async def submit(self: Any, **asked: Any) -> Run:
         async with self.record.reading() as tx:
             if before := await record_runs.last_run(tx, asked["source"], asked["stream"]):
                 raise AlreadyRunning("it was synced", run_id=str(before.id))
         return await super().submit(**asked)
 
 
-class Forgetful(InlineDispatcher):
+class Forgetful:
     """Begins anew what it takes over."""
 
-    async def recover(self) -> list[Run]:
+    async def recover(self: Any) -> list[Run]:
         async with self.record.transaction() as tx:
             for run in await record_runs.open_runs(tx):
-                await checkpoints.drop_checkpoint(tx, run.source, run.stream)
+                if run.id not in self.tasks:
+                    await checkpoints.drop_checkpoint(tx, run.source, run.stream)
         return await super().recover()
 
 
-class Careless(InlineDispatcher):
+class Careless:
     """Leaves the dead to themselves."""
 
     async def recover(self) -> list[Run]:
         return []
 
 
-class Abrupt(InlineDispatcher):
+class Abrupt:
     """Cancels its runs when it stops."""
 
-    async def stop(self) -> None:
+    async def stop(self: Any) -> None:
         for task in self.tasks.values():
             task.cancelled = True
         await super().stop()
-
-
-class Unfenced(InlineDispatcher):
-    """Commits whoever holds the run."""
-
-    async def _perform(self, run: ActiveRun) -> None:
-        await super()._perform(Stubborn(run.run, record=run.record, clock=run.clock, lease=run.lease))
 
 
 class Stubborn(ActiveRun):
@@ -110,42 +118,54 @@ class Stubborn(ActiveRun):
             return False
 
 
-class Greedy(InlineDispatcher):
+class UnfencedPerformer(Performer):
+    def _active(self, run: Run) -> ActiveRun:
+        return Stubborn(run, record=self.record, clock=self.clock, lease=self.lease)
+
+
+class Unfenced:
+    """Commits whoever holds the run."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, performer=UnfencedPerformer, **named)
+
+
+class Greedy:
     """Takes the runs of the living."""
 
-    def _is_of_this_home(self, run: Run) -> bool:
+    def _is_orphan(self, run: Run) -> bool:
         return True
 
 
-class Endless(InlineDispatcher):
+class Endless:
     """Takes over for ever."""
 
-    async def recover(self) -> list[Run]:
+    async def recover(self: Any) -> list[Run]:
         async with self.record.transaction() as tx:
             await tx.execute(update(runs).values(takeovers=0))
         return await super().recover()
 
 
-class Faint(InlineDispatcher):
+class Faint:
     """Gives up at the first takeover."""
 
-    async def recover(self) -> list[Run]:
+    async def recover(self: Any) -> list[Run]:
         async with self.record.transaction() as tx:
             await tx.execute(update(runs).values(takeovers=MOST_TAKEOVERS))
         return await super().recover()
 
 
-class Mute(InlineDispatcher):
+class Mute:
     """Fails a run and does not say why."""
 
-    async def wait(self, run_id: Any) -> None:
+    async def wait(self: Any, run_id: Any) -> None:
         await super().wait(run_id)
         async with self.record.transaction() as tx:
             await tx.execute(update(runs).values(errors=[]))
 
 
 contract = DispatcherContract()
-SABOTEURS: list[tuple[type[InlineDispatcher], Callable[..., Any]]] = [
+SABOTEURS: list[tuple[type, Callable[..., Any]]] = [
     (Idle, contract.test_a_run_is_performed),
     (Pushing, contract.test_d1_a_second_run_is_refused_with_the_id_of_the_first),
     (Nameless, contract.test_d1_a_second_run_is_refused_with_the_id_of_the_first),
@@ -163,17 +183,29 @@ SABOTEURS: list[tuple[type[InlineDispatcher], Callable[..., Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("saboteur", "broken"), SABOTEURS, ids=lambda value: getattr(value, "__name__", ""))
-async def test_a_saboteur_is_caught(
-    sqlite_record: Record, saboteur: type[InlineDispatcher], broken: Callable[..., Any]
-) -> None:
-    """The contract test that guards the broken promise fails."""
-    bench = Bench(sqlite_record, partial(inline, saboteur), takeovers=MOST_TAKEOVERS)
+async def _is_caught(record: Record, make: Any, kind: type, saboteur: type, broken: Callable[..., Any]) -> None:
+    over = type(saboteur.__name__, (saboteur, kind), {})
+    bench = Bench(record, partial(make, over), takeovers=MOST_TAKEOVERS, patience=4)
     try:
-        with pytest.raises((AssertionError, ValueError, AlreadyRunning)):
+        with pytest.raises((AssertionError, ValueError, AlreadyRunning, TimeoutError)):
             await broken(bench)
     finally:
         await bench.aclose()
+
+
+pairs = pytest.mark.parametrize(("saboteur", "broken"), SABOTEURS, ids=lambda value: getattr(value, "__name__", ""))
+
+
+@pairs
+async def test_a_saboteur_is_caught(sqlite_record: Record, saboteur: type, broken: Callable[..., Any]) -> None:
+    """The contract test that guards the broken promise fails."""
+    await _is_caught(sqlite_record, inline, InlineDispatcher, saboteur, broken)
+
+
+@pairs
+async def test_a_saboteur_among_workers_is_caught(queued: Record, saboteur: type, broken: Callable[..., Any]) -> None:
+    """It fails for many workers too."""
+    await _is_caught(queued, working, ProcrastinateDispatcher, saboteur, broken)
 
 
 def test_every_contract_test_has_a_saboteur() -> None:

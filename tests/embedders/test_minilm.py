@@ -67,3 +67,13 @@ def test_batches_hold_each_text_once_and_keep_the_budget(lengths: list[int]) -> 
     assert sorted(places) == list(range(len(lengths)))
     assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= TOKEN_BUDGET for batch in found)
     assert [lengths[place] for place in places] == sorted(lengths, reverse=True)
+
+
+async def test_a_text_that_was_measured_gets_the_same_vector(embedder: Embedder) -> None:
+    """Tokens that are kept between measuring a text and embedding it are the text's own, also of the second time."""
+    texts = ["The printer says PC LOAD LETTER", "", "naïve café – 打印机 \ud83d", "a printer " * 60]
+    first = await embedder.embed(texts)
+    for text in texts:
+        embedder.offsets(text)
+    assert np.array_equal(await embedder.embed(texts), first)
+    assert np.array_equal(await embedder.embed(texts), first)

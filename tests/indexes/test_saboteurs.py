@@ -172,11 +172,71 @@ class Silent(EdgeIndex):
 class Stuttering(EdgeIndex):
     """Repeats the border of two batches."""
 
-    async def scroll(self, collection: str, fields: Sequence[str]) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
+    async def scroll(
+        self, collection: str, fields: Sequence[str] | None = ()
+    ) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
         last: list[tuple[UUID, Json]] = []
         async for batch in super().scroll(collection, fields):
             yield [*last, *batch]
             last = [batch[-1]]
+
+
+class Sparing(EdgeIndex):
+    """Gives no payload where all of it is asked for."""
+
+    def scroll(self, collection: str, fields: Sequence[str] | None = ()) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
+        return super().scroll(collection, fields or ())
+
+
+class Levelling(EdgeIndex):
+    """Takes weights for words, and the rare ones for more."""
+
+    async def prepare(self, schema: Schema) -> bool:
+        return await super().prepare(replace(schema, words=(*schema.words, *schema.weights), weights=()))
+
+
+class Wordless(EdgeIndex):
+    """Forgets the words when vectors are asked for."""
+
+    async def vectors(self, collection: str, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Vectors | Words]]:
+        kept = await super().vectors(collection, ids)
+        return {id: {n: v for n, v in own.items() if not isinstance(v, Words)} for id, own in kept.items()}
+
+
+class Tidy(EdgeIndex):
+    """Throws away what was replaced."""
+
+    async def swap(self, collection: str, rebuilt: str) -> None:
+        await super().swap(collection, rebuilt)
+        await self.drop_previous(collection)
+
+
+class Starting(EdgeIndex):
+    """Begins anew instead of reopening what was kept."""
+
+    async def reopen_previous(self, collection: str) -> str:
+        kept = await self.previous(collection)
+        if kept is None:
+            return await super().reopen_previous(collection)
+        return await self.begin_rebuild(kept)
+
+
+class Hoarding(EdgeIndex):
+    """Never throws anything away."""
+
+    async def drop_previous(self, collection: str) -> None:
+        return None
+
+    async def drop_rebuild(self, collection: str) -> None:
+        return None
+
+
+class Vague(EdgeIndex):
+    """Remembers the model of a collection, but not its filters."""
+
+    async def schema(self, collection: str) -> Schema | None:
+        known = await super().schema(collection)
+        return known and replace(known, filters={})
 
 
 contract = IndexContract()
@@ -204,6 +264,14 @@ SABOTEURS: list[tuple[type[EdgeIndex], Callable[..., Any], dict[str, Any]]] = [
     (Mending, contract.test_a_broken_vector_is_refused, {"rows": np.full((1, 4), np.nan)}),
     (Silent, contract.test_unknown_names_are_refused, {}),
     (Stuttering, contract.test_scroll_gives_each_point_once, {}),
+    (Sparing, contract.test_scroll_gives_whole_payloads, {}),
+    (Levelling, contract.test_weights_count_as_they_are, {}),
+    (Wordless, contract.test_vectors_come_back_as_they_are_kept, {}),
+    (Tidy, contract.test_i5_a_replaced_copy_is_kept, {}),
+    (Starting, contract.test_i5_a_kept_copy_can_serve_again, {"restart": False}),
+    (Hoarding, contract.test_i5_a_kept_copy_can_be_dropped, {}),
+    (Hoarding, contract.test_i5_a_rebuild_can_be_dropped, {}),
+    (Vague, contract.test_the_schema_outlives_the_process, {}),
 ]
 
 

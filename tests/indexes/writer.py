@@ -19,6 +19,7 @@ SCHEMA = Schema(
     dimensions=4,
     vectors=("symptom", "cause"),
     words=("words",),
+    weights=("weighed",),
     filters={"status": "keyword", "tags": "keyword", "number": "integer", "updated_at": "datetime"},
 )
 

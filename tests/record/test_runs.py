@@ -86,6 +86,8 @@ async def test_life_of_a_run(record: Record) -> None:
         fence=0,
         takeovers=0,
         cancel_requested=False,
+        options={},
+        report=None,
     )
     taken = await take(record, run)
     assert (taken.state, taken.owner, taken.fence, taken.started_at, taken.lease_until) == (

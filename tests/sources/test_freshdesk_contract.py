@@ -9,9 +9,12 @@ from tests.contracts.source import (
     SourceContract,
     s1_changes,
     s1_everything,
+    s1_listing_whole,
     s2_resumes_after_every_page,
     s2_slices,
+    s3_listing_stamps,
     s6_deleted,
+    s6_listing_follows,
 )
 from tests.sources.freshdesk_rig import FreshdeskRig, rigged
 
@@ -37,6 +40,12 @@ class TestArticles(SourceContract):
             yield rig
 
 
+OPEN_CHECKS = [
+    s1_everything, s1_changes, s1_listing_whole, s2_resumes_after_every_page, s2_slices, s3_listing_stamps, s6_deleted,
+    s6_listing_follows,
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("stream", "switches"),
     [
@@ -48,7 +57,7 @@ class TestArticles(SourceContract):
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
-@pytest.mark.parametrize("check", [s1_everything, s1_changes, s2_resumes_after_every_page, s2_slices, s6_deleted])
+@pytest.mark.parametrize("check", OPEN_CHECKS)
 async def test_open_questions_make_no_difference(stream: str, switches: dict[str, object], check: object) -> None:
     """Whatever the answer to an open question is, nothing is missed and what is deleted is noticed."""
     async with rigged(stream, **switches) as rig:

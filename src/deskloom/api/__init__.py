@@ -17,12 +17,16 @@ from deskloom.api import (
     failures,
     health,
     helpdesks,
+    holds,
     metrics,
     openapi,
+    reindex,
     runs,
+    schedules,
     search,
     status,
     tickets,
+    verify,
 )
 from deskloom.api.access import Authority, LocalAuthority
 from deskloom.api.events import Pace
@@ -30,7 +34,22 @@ from deskloom.api.guard import Guard
 from deskloom.api.metrics import Metrics
 from deskloom.wiring import App
 
-AREAS = (helpdesks, status, failures, health, runs, events, search, tickets, articles, companies)
+AREAS = (
+    helpdesks,
+    status,
+    failures,
+    verify,
+    holds,
+    health,
+    runs,
+    events,
+    schedules,
+    reindex,
+    search,
+    tickets,
+    articles,
+    companies,
+)
 """In the order of the reference."""
 
 

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 from deskloom.api.sentences import sentence_of
 from deskloom.errors import (
     AlreadyRunning,
+    AlreadyThere,
     DeletionHeld,
     DeskloomError,
     EmptyContent,
@@ -42,6 +43,7 @@ STATUS: Mapping[type[DeskloomError], int] = {
     Forbidden: 403,
     NotFound: 404,
     AlreadyRunning: 409,
+    AlreadyThere: 409,
     TooLarge: 413,
     DeletionHeld: 409,
     LeaseLost: 409,

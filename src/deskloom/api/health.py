@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -19,6 +20,8 @@ from deskloom.wiring import App
 State = Literal["ok", "degraded", "down"]
 router = APIRouter(tags=["health"])
 plain = APIRouter(tags=["health"])
+WAITED_FOR = timedelta(seconds=30)
+"""A run that is queued for longer has nobody who takes it."""
 
 
 class Part(BaseModel):
@@ -54,7 +57,7 @@ class SourcePart(Part):
 
 
 class DispatcherPart(Part):
-    """What performs runs."""
+    """What performs runs: `running` counts those under way, wherever they are."""
 
     running: int
 
@@ -74,6 +77,7 @@ class Components(BaseModel):
     sources: dict[str, SourcePart]
     dispatcher: DispatcherPart
     events: EventsPart
+    mirror: Part | None = Field(None, description="The copy of the sync log at Supabase; null where there is none.")
 
 
 class Health(BaseModel):
@@ -139,21 +143,25 @@ async def inspect(app: App) -> Health:
     components = Components(
         record=record,
         index=await _index(app),
-        embedder=EmbedderPart(status="ok", name=app.embedder.name, dimensions=app.embedder.dimensions),
+        embedder=await _embedder(app),
         sources=sources,
-        dispatcher=DispatcherPart(
-            status="down" if app.dispatcher.stopping else "ok",
-            detail="Stopping: no run is started any more." if app.dispatcher.stopping else None,
-            running=len(app.dispatcher.tasks),
-        ),
+        dispatcher=await _dispatcher(app),
         events=EventsPart(status="ok", queued=0),
+        mirror=_mirror(app),
     )
     vital: list[Part] = [components.record, components.index, components.dispatcher]
     parts = [*vital, components.embedder, components.events, *sources.values()]
+    parts += [components.mirror] if components.mirror else []
     if any(part.status == "down" for part in vital):
         return Health(status="down", components=components)
     worst: State = "ok" if all(part.status == "ok" for part in parts) else "degraded"
     return Health(status=worst, components=components)
+
+
+def _mirror(app: App) -> Part | None:
+    if app.mirror is None:
+        return None
+    return Part(status="degraded" if app.mirror.trouble else "ok", detail=app.mirror.trouble)
 
 
 async def _record(app: App) -> tuple[RecordPart, dict[str, SourcePart]]:
@@ -181,6 +189,40 @@ async def _record(app: App) -> tuple[RecordPart, dict[str, SourcePart]]:
     except DeskloomError as error:
         return RecordPart(status="down", detail=error.message, kind=kind), {}
     return RecordPart(status="ok", kind=kind), sources
+
+
+async def _dispatcher(app: App) -> DispatcherPart:
+    """Runs that nobody takes mean that there is no worker, or none with room."""
+    if app.dispatcher.stopping:
+        return DispatcherPart(
+            status="down", detail="Stopping: no run is started any more.", running=len(app.dispatcher.tasks)
+        )
+    try:
+        async with app.record.reading() as tx:
+            found = await record_runs.open_runs(tx)
+    except DeskloomError:  # which is told of the record
+        return DispatcherPart(status="ok", running=len(app.dispatcher.tasks))
+    running = sum(run.state == "running" for run in found)
+    waiting = sum(run.state == "queued" and run.created_at < app.clock() - WAITED_FOR for run in found)
+    if waiting and not app.dispatcher.tasks:
+        detail = f"No worker has taken {waiting} of the queued runs. Start one: deskloom worker"
+        return DispatcherPart(status="degraded", detail=detail, running=running)
+    return DispatcherPart(status="ok", running=running)
+
+
+async def _embedder(app: App) -> EmbedderPart:
+    """The model of the tickets; one that the settings do not name, or that cannot be opened, is worth a word."""
+    try:
+        embedder = await app.models.of(documents.TICKETS)
+        differing = await app.models.differing(documents.TICKETS)
+    except DeskloomError as error:
+        return EmbedderPart(status="degraded", detail=error.message, name=str(app.models.configured), dimensions=0)
+    return EmbedderPart(
+        status="degraded" if differing else "ok",
+        detail=differing,
+        name=embedder.name,
+        dimensions=embedder.dimensions,
+    )
 
 
 async def _index(app: App) -> IndexPart:

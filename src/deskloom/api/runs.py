@@ -78,6 +78,8 @@ EXAMPLE: dict[str, Any] = {
     "error_count": 1,
     "takeovers": 0,
     "cancel_requested": False,
+    "options": {},
+    "report": None,
 }
 
 
@@ -103,6 +105,8 @@ class RunOut(BaseModel):
     error_count: int
     takeovers: int = Field(description="How often it went on after its worker died.")
     cancel_requested: bool
+    options: dict[str, Any] = Field(description="What the mode was told beside the rest.")
+    report: dict[str, Any] | None = Field(description="What a verify, sweep or reindex found; null for other modes.")
 
 
 class RunRequest(Body):
@@ -138,6 +142,8 @@ def run_out(run: Run) -> RunOut:
         error_count=run.error_count,
         takeovers=run.takeovers,
         cancel_requested=run.cancel_requested,
+        options=run.options,
+        report=run.report,
     )
 
 

@@ -1,4 +1,4 @@
-"""`deskloom db`: the record's migrations."""
+"""`deskloom db`: the record's migrations, and copies of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from deskloom.cli import exits
+from deskloom.cli import backup, exits
 
 if TYPE_CHECKING:
     from deskloom.settings import Settings
@@ -32,6 +32,10 @@ def upgrade() -> int:
     return run(_upgrade(start()))
 
 
+db.command("backup")(backup.backup)
+db.command("restore")(backup.restore)
+
+
 async def _upgrade(settings: Settings) -> int:
     from contextlib import ExitStack
 
@@ -48,6 +52,11 @@ async def _upgrade(settings: Settings) -> int:
         try:
             await upgrade(record)
             await require_current(record)
+            if settings.dispatch == "procrastinate":
+                from deskloom.dispatch.queue import scripts
+                from deskloom.record.queue import upgrade_queue
+
+                await upgrade_queue(record, scripts())
         finally:
             await record.aclose()
     where = "The PostgreSQL database of DATABASE_URL" if settings.database_url else str(settings.home / "deskloom.db")

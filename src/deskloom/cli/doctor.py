@@ -148,13 +148,17 @@ async def _record(settings: Settings) -> str:
 
 
 async def _model(settings: Settings) -> str:
-    from deskloom.embedders import MODELS
+    from deskloom.embedders import MODELS, choose, open_choice
     from deskloom.embedders.models import verify_model
 
-    if settings.embedder not in MODELS:
-        return settings.embedder
-    folder = await asyncio.to_thread(verify_model, MODELS[settings.embedder], settings.models)
-    return f"{settings.embedder} in {folder}, intact"
+    choice = choose(settings)
+    if choice.kind in MODELS:
+        folder = await asyncio.to_thread(verify_model, MODELS[choice.kind], settings.models)
+        return f"{choice} in {folder}, intact"
+    embedder = await open_choice(choice, settings)
+    await embedder.aclose()
+    where = f" at {choice.host}" if choice.host else ""
+    return f"{choice}{where}: width {embedder.dimensions}, texts of up to {embedder.max_tokens:,} tokens"
 
 
 async def _index(settings: Settings) -> str:
@@ -163,9 +167,15 @@ async def _index(settings: Settings) -> str:
 
     async with connect(settings, "doctor") as desk:
         index = (await desk.client.get("/api/v1/sync/health")).json()["components"]["index"]
-    if index["status"] != "ok":
-        raise exits.Ended(exits.FAILED, index["detail"])
-    return ", ".join(f"{points:,} in {name}" for name, points in index["points"].items())
+        if index["status"] != "ok":
+            raise exits.Ended(exits.FAILED, index["detail"])
+        collections = (await desk.call("GET", "/collections"))["items"]
+    return ", ".join(_collection(one) for one in collections)
+
+
+def _collection(one: dict[str, Any]) -> str:
+    building = f"; a copy of {one['building']} is being built" if one["building"] else ""
+    return f"{one['points']:,} in {one['name']} ({one['embedder']}{building})"
 
 
 async def _source(settings: Settings, one: Any) -> str:

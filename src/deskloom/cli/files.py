@@ -12,7 +12,8 @@ from deskloom.settings import Settings
 async def ensure_model(settings: Settings) -> None:
     """Fetch the configured model if this machine does not have it yet.
 
-    Raises `EmbedderUnavailable`, which says why it cannot be had; a damaged model is left to whoever opens it.
+    Raises `EmbedderUnavailable` or `ModelMissing`, which say why it cannot be had; a damaged model is left to whoever
+    opens it.
     """
     from deskloom.embedders import MODELS
 
@@ -24,17 +25,22 @@ async def ensure_model(settings: Settings) -> None:
 async def fetch(name: str, models: Path) -> Path:
     """Fetch a model with a notice, and a sign of life on a terminal; returns its folder."""
     from deskloom.embedders import MODELS
-    from deskloom.embedders.models import fetch_model
+    from deskloom.embedders.models import Hub, fetch_model
 
-    notice(f'Fetching the model "{name}" into {models}, once (83 MB).')
-    work = asyncio.create_task(asyncio.to_thread(fetch_model, MODELS[name], models))
+    model = MODELS[name]
+    notice(f'Fetching the model "{name}" into {models}, once ({model.size / 1e6:,.0f} MB).')
     if not interactive():
-        return await work
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        return await asyncio.to_thread(fetch_model, model, models)
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
     from deskloom.cli.output import console
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
-    with Progress(*columns, console=console(), transient=True) as progress:
-        progress.add_task(f"model {name}", total=None)
-        return await work
+    counted = (DownloadColumn(), TransferSpeedColumn()) if isinstance(model.origin, Hub) else ()
+    with Progress(*columns, *counted, console=console(), transient=True) as progress:
+        task = progress.add_task(f"model {name}", total=None)
+
+        def show(here: int, of: int) -> None:
+            progress.update(task, completed=here, total=of)
+
+        return await asyncio.to_thread(fetch_model, model, models, progress=show)

@@ -7,7 +7,25 @@ from typing import Annotated
 import typer
 
 from deskloom import __version__
-from deskloom.cli import db, demo, doctor, failures, models, runs, sandbox, search, serve, source, status, sync
+from deskloom.cli import (
+    db,
+    demo,
+    doctor,
+    failures,
+    models,
+    reindex,
+    runs,
+    sandbox,
+    schedules,
+    search,
+    serve,
+    source,
+    status,
+    sweep,
+    sync,
+    verify,
+    worker,
+)
 
 program = typer.Typer(
     name="deskloom",
@@ -40,12 +58,17 @@ def deskloom(
 
 program.command("demo")(demo.demo)
 program.command("serve")(serve.serve)
+program.command("worker")(worker.worker)
 program.command("sync")(sync.sync)
+program.command("sweep")(sweep.sweep)
+program.command("verify")(verify.verify)
 program.command("search")(search.search)
 program.command("status")(status.status)
 program.command("runs")(runs.runs)
 program.add_typer(failures.failures, name="failures")
+program.add_typer(schedules.schedules, name="schedules")
 program.add_typer(source.source, name="source")
+program.command("reindex")(reindex.reindex)
 program.command("doctor")(doctor.doctor)
 program.add_typer(db.db, name="db")
 program.add_typer(models.models, name="models")

@@ -151,8 +151,8 @@ def _share(run: Run) -> tuple[int, int | None]:
 
 
 def title(run: Run) -> str:
-    """`freshdesk tickets`."""
-    return clean(f"{run['source']} {run['stream']}")
+    """`freshdesk tickets`; `verify` for a run that is not about one source."""
+    return clean(run["stream"] if run["source"] == "*" else f"{run['source']} {run['stream']}")
 
 
 def _phase(run: Run) -> str:

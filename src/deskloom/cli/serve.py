@@ -50,7 +50,12 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
             say("No API key is configured: only this machine can reach it, and whoever does may do everything.")
             await serving.recover()
             watching = asyncio.create_task(serving.app.dispatcher.run_forever())
-            await serving.server.wait()
-            watching.cancel()
+            scheduling = asyncio.create_task(serving.app.scheduler.run_forever())
+            try:
+                await serving.server.wait()
+            finally:  # nothing is started any more once the runs are being stopped
+                watching.cancel()
+                scheduling.cancel()
+                await asyncio.wait({watching, scheduling})
     except HomeInUse as error:
         raise exits.Ended(exits.ALREADY_RUNNING, error.message) from error

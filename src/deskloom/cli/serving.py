@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from deskloom.api.server import Server
 from deskloom.cli.files import ensure_model
@@ -13,6 +14,9 @@ from deskloom.cli.output import notice
 from deskloom.home import Owner, own_home
 from deskloom.settings import Settings
 from deskloom.wiring import App, open_app
+
+LAST_COPIED_WITHIN = timedelta(seconds=10)
+"""How long the end of a process may wait for the last of the sync log to be copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,25 @@ async def owning(settings: Settings, command: str, *, host: str, port: int) -> A
             try:
                 owner = home.announce(server.url)
                 server.start(token=owner.token)
-                yield Serving(app, owner, server)
+                async with _mirroring(app):
+                    yield Serving(app, owner, server)
+                    await server.stop()
             finally:
                 await server.stop()
     finally:
         home.release()
+
+
+@asynccontextmanager
+async def _mirroring(app: App) -> AsyncIterator[None]:
+    """Copy the sync log beside everything else, if that is set up; a process that ends well copies the rest first."""
+    if app.mirror is None:
+        yield
+        return
+    copying = asyncio.create_task(app.mirror.run_forever(), name="copy the sync log")
+    try:
+        yield
+    finally:
+        copying.cancel()
+        await asyncio.wait({copying})
+    await app.mirror.flush(LAST_COPIED_WITHIN)

@@ -50,6 +50,33 @@ def check(
     return run(_check(settings, chosen, as_json=as_json))
 
 
+@source.command("add")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the source will be called, for example acme.")],
+    domain: Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="acme, acme.freshdesk.com or a URL.")],
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The helpdesk's product.")] = "freshdesk",
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", metavar="KEY", help="Its API key; - reads it from standard input.")
+    ] = None,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds its API key."),
+    ] = None,
+    yes: Annotated[
+        bool | None, typer.Option("--yes/--no", help="Take the proposed schedules, or none, without asking.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Add a helpdesk account to deskloom.toml, once its key has been proved, and propose schedules for it.
+
+    Without --yes, and without a terminal to ask on, the commands that add the schedules are printed.
+    """
+    from deskloom.cli.adding import Asked, add_source
+    from deskloom.cli.startup import start
+
+    return add_source(start(), Asked(name, kind, domain, api_key, api_key_env, yes, as_json))
+
+
 async def _check(settings: Settings, chosen: list[Any], *, as_json: bool) -> int:
     from deskloom.cli.output import clean, notice, say, say_json
     from deskloom.errors import DeskloomError

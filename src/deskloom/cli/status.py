@@ -25,9 +25,12 @@ def status(as_json: Json = False) -> int:
 async def _status(settings: Settings, *, as_json: bool) -> int:
     from deskloom.cli.connection import connect
     from deskloom.cli.output import clean, counted, notice, say, say_json, say_table
+    from deskloom.cli.sweep import tell_hold
 
     async with connect(settings, "status") as desk:
         answer = await desk.call("GET", "/sync/status")
+        held = [] if as_json else (await desk.call("GET", "/sync/holds"))["items"]
+        collections = [] if as_json else (await desk.call("GET", "/collections"))["items"]
         where = desk.owner.url if not desk.owned else None
     if as_json:
         say_json(answer)
@@ -40,9 +43,15 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
         names = ("source", "stream", "items", "failed", "pending_index", "last_success", "in_progress")
         columns = ("source", "stream", "items", "failed", "to index", "last success", "running")
         say_table(columns, [[_cell(stream.get(name)) for name in names] for stream in answer["streams"]])
+    if collections:
+        shown = ("name", "points", "embedder", "kept", "building")
+        titles = ("collection", "points", "model", "kept copy", "being built")
+        say_table(titles, [[_cell(one[name]) for name in shown] for one in collections])
     for stream in answer["streams"]:
         if stream.get("last_error"):
             notice(f"{stream['source']} {stream['stream']}: {clean(stream['last_error'])}")
+    for hold in held:
+        notice(tell_hold(hold))
     return exits.DONE
 
 

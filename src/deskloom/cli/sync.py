@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 POLLED_EVERY = 0.25
 ERRORS_SHOWN = 10
+WORKER_WITHIN = 10.0
+"""Seconds after which a run that nobody takes is worth a word."""
 
 
 class What(StrEnum):
@@ -173,10 +175,17 @@ async def _read(desk: Connection, ids: Iterable[str]) -> dict[str, Run]:
 
 async def follow(desk: Connection, runs: dict[str, Run], shown: Watch) -> dict[str, Run]:
     """Show runs until all of them have ended; `runs` is kept up to date meanwhile, and returned."""
+    from deskloom.cli.output import notice
+
+    begun, told = asyncio.get_running_loop().time(), False
     while going := [id for id, run in runs.items() if is_going(run)]:
         runs |= await _read(desk, going)
         for id in going:
             shown.show(runs[id])
+        waited = asyncio.get_running_loop().time() - begun
+        if not told and waited > WORKER_WITHIN and any(runs[id]["state"] == "queued" for id in going):
+            told = True
+            notice("No worker has taken the run yet. Start one: deskloom worker")
         if any(is_going(runs[id]) for id in going):
             await asyncio.sleep(POLLED_EVERY)
     return runs
@@ -220,7 +229,7 @@ def tell_errors(run: Run) -> None:
         notice(clean(error))
     if (more := items - len(errors[:ERRORS_SHOWN])) > 0:
         notice(f"… and {more:,} more")
-    if items > 0:
+    if items > 0 and run["counts"]["failed"]:
         notice("What failed is tried again by later runs. See it: deskloom failures")
     if why:
         notice(clean(why))

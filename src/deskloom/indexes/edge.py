@@ -17,8 +17,18 @@ from uuid import UUID
 import qdrant_edge as engine
 
 from deskloom.errors import DeskloomError, HomeInUse, IndexUnavailable, InvalidRequest, NotFound
-from deskloom.indexes.points import engine_filter, engine_point, engine_query
-from deskloom.indexes.shard import Version, create_version, open_live, point_to, require_same
+from deskloom.heap import share_heaps
+from deskloom.indexes.checks import require_same
+from deskloom.indexes.points import engine_filter, engine_point, engine_query, stored_vectors
+from deskloom.indexes.shard import (
+    Version,
+    create_version,
+    folders,
+    kept_schema,
+    open_kept,
+    open_live,
+    point_to,
+)
 from deskloom.model import Json
 from deskloom.protocols import Hit, Point, Schema, Vectors, Where, Words
 
@@ -42,7 +52,9 @@ class EdgeIndex:
         self._spare = spare
         self._closed = False
         self._lock = _lock(root)
+        share_heaps()
         self._versions: dict[str, Version] = {}  # by collection, and by the name of a rebuild in progress
+        self._kept: dict[str, Version] = {}  # by collection: replaced in this process, perhaps still in use
         self._mutex = threading.Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="index-writer")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="index-reader")
@@ -110,9 +122,19 @@ class EdgeIndex:
 
         return await self._read(read)
 
-    async def scroll(self, collection: str, fields: Sequence[str]) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
+    async def vectors(self, collection: str, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Vectors | Words]]:
+        def read() -> Mapping[UUID, Mapping[str, Vectors | Words]]:
+            with self._use(collection) as version:
+                records = version.shard.retrieve(list(ids), False, True)
+                return {cast(UUID, record.id): stored_vectors(record) for record in records}
+
+        return await self._read(read)
+
+    async def scroll(
+        self, collection: str, fields: Sequence[str] | None = ()
+    ) -> AsyncIterator[Sequence[tuple[UUID, Json]]]:
         def read(offset: Any) -> tuple[list[Any], Any]:
-            chosen = engine.PayloadSelector.Include(list(fields)) if fields else False
+            chosen = engine.PayloadSelector.Include(list(fields)) if fields else fields is None
             request = engine.ScrollRequest(offset=offset, limit=_SCROLL, with_payload=chosen, with_vector=False)
             with self._use(collection) as version:
                 records, following = version.shard.scroll(request)
@@ -137,10 +159,8 @@ class EdgeIndex:
         """An earlier rebuild of the collection that was not swapped in is dropped."""
 
         def write() -> str:
-            for name in [name for name in self._versions if name.startswith(f"{schema.collection}/")]:
-                with self._mutex:
-                    dropped = self._versions.pop(name)
-                dropped.retire()
+            self._opened(schema.collection)  # later it would take the new folder for a leftover
+            self._drop_rebuild(schema.collection)
             version = create_version(self._folder(schema.collection), schema)
             name = f"{schema.collection}/{version.folder.name}"
             self._versions[name] = version
@@ -149,17 +169,68 @@ class EdgeIndex:
         return await self._write(write)
 
     async def swap(self, collection: str, rebuilt: str) -> None:
+        """One write of the pointer changes both, the version that serves and the one that is kept."""
+
         def write() -> None:
+            root = self._folder(collection)
             with self._use(rebuilt) as fresh:
                 fresh.shard.flush()
-                point_to(self._folder(collection), fresh)
-            with self._mutex:
-                old = self._versions.get(collection)
-                self._versions[collection] = self._versions.pop(rebuilt)
-            if old is not None:
-                old.retire()
+                old, before = folders(root)
+                point_to(root, fresh.folder, old)
+            if before not in (None, fresh.folder):
+                self._remove_kept(collection, before)
+            self._serve(collection, self._versions.pop(rebuilt))
 
         await self._write(write)
+
+    async def schema(self, collection: str) -> Schema | None:
+        def write() -> Schema | None:  # on the writing thread, since it may open the collection
+            live = self._opened(collection)
+            return live.schema if live else None
+
+        return await self._write(write, spare=0)
+
+    async def previous(self, collection: str) -> Schema | None:
+        return await self._write(lambda: kept_schema(self._folder(collection)), spare=0)
+
+    async def reopen_previous(self, collection: str) -> str:
+        def write() -> str:
+            root = self._folder(collection)
+            kept = folders(root)[1]
+            if kept is None or kept_schema(root) is None:
+                raise NotFound(
+                    f'Index "{collection}" keeps no earlier copy. Rebuild it: deskloom reindex', collection=collection
+                )
+            self._opened(collection)
+            name = f"{collection}/{kept.name}"
+            if name not in self._versions:
+                again = self._kept.pop(collection, None)
+                if again is None or again.folder != kept or not again.reclaim():
+                    again = open_kept(kept)
+                self._versions[name] = again
+            return name
+
+        return await self._write(write)
+
+    async def drop_previous(self, collection: str) -> None:
+        def write() -> None:
+            root = self._folder(collection)
+            live, kept = folders(root)
+            if kept is None:
+                return
+            self._drop_rebuild(collection, kept)
+            if live is not None:
+                point_to(root, live)
+            self._remove_kept(collection, kept)
+
+        await self._write(write, spare=0)
+
+    async def drop_rebuild(self, collection: str) -> None:
+        def write() -> None:
+            self._opened(collection)  # which removes what an earlier process began
+            self._drop_rebuild(collection)
+
+        await self._write(write, spare=0)
 
     async def aclose(self) -> None:
         """Finish what was asked for, close the files and give the folder up. May be repeated."""
@@ -167,18 +238,54 @@ class EdgeIndex:
 
     def _prepare(self, schema: Schema) -> bool:
         name = schema.collection
-        live = self._versions.get(name) or open_live(self._folder(name))
+        live = self._opened(name)
         if live is None:
             live = create_version(self._folder(name), schema)
-            point_to(self._folder(name), live)
+            point_to(self._folder(name), live.folder, folders(self._folder(name))[1])
             self._versions[name] = live
             return True
-        self._versions[name] = live
         require_same(live.schema, schema)
         if dict(live.schema.filters) != dict(schema.filters):
             live.index_fields(schema)
         # A shard whose segments are gone opens without complaint, so emptiness is what counts, not the opening.
         return live.shard.count(engine.CountRequest(exact=True)) == 0
+
+    def _opened(self, collection: str) -> Version | None:
+        """The live version, opened if it is not open yet; None if there is none, or it was lost."""
+        live = self._versions.get(collection)
+        if live is None and (live := open_live(self._folder(collection))) is not None:
+            self._versions[collection] = live
+        return live
+
+    def _serve(self, collection: str, version: Version) -> None:
+        """Let an open version answer from now on; the one before is closed once its readers have left it."""
+        with self._mutex:
+            old = self._versions.get(collection)
+            self._versions[collection] = version
+        if old is not None:
+            old.release()
+            self._kept[collection] = old
+
+    def _remove_kept(self, collection: str, folder: Path) -> None:
+        version = self._kept.pop(collection, None)
+        if version is not None and version.folder == folder:
+            version.retire()  # someone may still be reading it
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _drop_rebuild(self, collection: str, only: Path | None = None) -> None:
+        """Forget the rebuilds in progress, or that in one folder. The kept copy, reopened, stays what it was."""
+        kept = folders(self._folder(collection))[1]
+        for name, version in list(self._versions.items()):
+            if not name.startswith(f"{collection}/") or only not in (None, version.folder):
+                continue
+            with self._mutex:
+                del self._versions[name]
+            if version.folder == kept:
+                version.release()
+                self._kept[collection] = version
+            else:
+                version.retire()
 
     def _close(self) -> None:
         self._closed = True
@@ -193,9 +300,7 @@ class EdgeIndex:
             raise InvalidRequest(
                 f'"{collection}" cannot name a collection. Use small letters, digits and _.', parameter="collection"
             )
-        folder = self._root / collection
-        folder.mkdir(exist_ok=True)
-        return folder
+        return self._root / collection
 
     @contextmanager
     def _use(self, collection: str) -> Iterator[Version]:
@@ -209,13 +314,15 @@ class EdgeIndex:
         finally:
             version.leave()
 
-    async def _write(self, call: Callable[[], _T]) -> _T:
+    async def _write(self, call: Callable[[], _T], *, spare: int | None = None) -> _T:
+        spare = self._spare if spare is None else spare
+
         def write() -> _T:
             # The engine writes through memory maps: on a full disk it does not fail, the process is killed.
             free = shutil.disk_usage(self._root).free
-            if free < self._spare:
+            if free < spare:
                 raise IndexUnavailable(
-                    f"The disk of {self._root} has {free >> 20} MB left; the index needs {self._spare >> 20} MB. "
+                    f"The disk of {self._root} has {free >> 20} MB left; the index needs {spare >> 20} MB. "
                     "Make room, then run again.",
                     free=free,
                 )

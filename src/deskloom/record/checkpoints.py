@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.model import Cursor
 from deskloom.record.statements import upsert
-from deskloom.record.tables import checkpoints
+from deskloom.record.tables import checkpoints, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +60,23 @@ async def all_checkpoints(tx: AsyncConnection) -> list[Checkpoint]:
     """Every checkpoint, by source and stream."""
     query = select(checkpoints).order_by(checkpoints.c.source, checkpoints.c.stream)
     return [Checkpoint(**row) for row in (await tx.execute(query)).mappings()]
+
+
+async def complete_since(tx: AsyncConnection, source: str, stream: str) -> datetime | None:
+    """The start of the run whose read of a stream last reached its end: what changed before it was read by then.
+
+    None if no read ever reached the end. If that run is not known any more, the time when its read ended.
+    """
+    columns = checkpoints.c
+    query = select(columns.completed_at).where(columns.source == source, columns.stream == stream)
+    ended: datetime | None = (await tx.execute(query)).scalar()
+    if ended is None:
+        return None
+    begun = select(func.max(runs.c.started_at, type_=runs.c.started_at.type)).where(
+        runs.c.source == source,
+        runs.c.mode.in_(("incremental", "full")),
+        runs.c.started_at <= ended,
+        or_(runs.c.finished_at.is_(None), runs.c.finished_at >= ended),
+    )
+    started: datetime | None = (await tx.execute(begun)).scalar()
+    return started or ended

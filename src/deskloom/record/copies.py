@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Table, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom.model import Tombstone
+from deskloom.model import TicketState, Tombstone
 from deskloom.record.statements import Row, chunks, upsert
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -205,3 +205,30 @@ async def live_keys(tx: AsyncConnection, copies: Copies, source: str) -> frozens
     query = select(*(columns[name] for name in copies.identity))
     query = query.where(columns.source == source, columns.deleted_at.is_(None))
     return frozenset(copies.key(row) for row in (await tx.execute(query)).mappings())
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an object stands in the record: its change mark, and whether it is deleted, or archived at its source."""
+
+    stamp: str | None
+    alive: bool
+    archived: bool = False
+
+
+async def standings(
+    tx: AsyncConnection, copies: Copies, source: str, keys: Iterable[str] | None = None
+) -> dict[str, Standing]:
+    """How every object of a source stands, the deleted ones too, or those of `keys` that are stored."""
+    columns = copies.table.c
+    names = [*copies.identity, "stamp", "deleted_at", *(name for name in ("state",) if name in columns)]
+    query = select(*(columns[name] for name in names)).where(columns.source == source)
+    wanted = None if keys is None else set(keys)
+    ids = [None] if wanted is None else chunks(sorted({int(key.split(":", 1)[0]) for key in wanted}))
+    found: dict[str, Standing] = {}
+    for chunk in ids:
+        part = query if chunk is None else query.where(columns.external_id.in_(chunk))
+        for row in (await tx.execute(part)).mappings():
+            archived = row.get("state") == TicketState.ARCHIVED.value
+            found[copies.key(row)] = Standing(row["stamp"], row["deleted_at"] is None, archived)
+    return found if wanted is None else {key: value for key, value in found.items() if key in wanted}

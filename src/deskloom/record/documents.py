@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement, RowMapping, case, delete, func, or_, selec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.record.statements import Row, chunks, upsert
-from deskloom.record.tables import PENDING_DOCUMENT, documents
+from deskloom.record.tables import PENDING_DOCUMENT, collections, documents
 
 Key = tuple[str, str, str, str]
 _KEY = (documents.c.collection, documents.c.source, documents.c.item_id, documents.c.language)
-_UNKNOWN: Row = {"published": {}, "payload_hash": None, "embedder": None, "rules": None}
-_UNCLAIMED: Row = {"claimed_by": None, "claimed_until": None}
+UNKNOWN: Row = {"published": {}, "payload_hash": None, "embedder": None, "rules": None}
+UNCLAIMED: Row = {"claimed_by": None, "claimed_until": None}
 _FRESH: Row = {"attempts": 0, "next_attempt_at": None, "last_error": None}
 _AGAIN = timedelta(days=1)
 
@@ -104,29 +104,37 @@ async def claim(
     now: datetime,
     source: str | None = None,
     collection: str | None = None,
+    keys: Sequence[Key] | None = None,
 ) -> list[Claim]:
     """Up to `limit` documents that are stale or gone, due, and claimed by nobody (or by one whose time is over).
 
-    The longest waiting come first. On PostgreSQL rows another publisher is claiming right now are passed over.
+    `keys`: of these only, at most `CHUNK` of them. The longest waiting come first. On PostgreSQL rows another publisher
+    is claiming right now are passed over.
+    Documents of a closed collection are left alone; it cannot be closed before this transaction ends.
     """
     columns = documents.c
+    states = select(collections.c.name, collections.c.state).with_for_update(read=True)
+    closed = [row.name for row in await tx.execute(states) if row.state == "closed"]
     query = select(documents).where(
         PENDING_DOCUMENT,
         or_(columns.next_attempt_at.is_(None), columns.next_attempt_at <= now),
         or_(columns.claimed_until.is_(None), columns.claimed_until <= now),
+        columns.collection.not_in(closed),
         *_within(collection, source),
+        *([tuple_(*_KEY).in_(list(keys))] if keys is not None else []),
     )
     query = query.order_by(columns.stale_since).limit(limit).with_for_update(skip_locked=True)
     rows = list((await tx.execute(query)).mappings())
     abandoned = [row for row in rows if row["claimed_by"] is not None]
-    await _set(tx, map(_key, abandoned), _UNKNOWN)
+    await _set(tx, map(_key, abandoned), UNKNOWN)
     await _set(tx, map(_key, rows), {"claimed_by": owner, "claimed_until": until})
     lost = {_key(row) for row in abandoned}
-    return [_claim(row, owner, known=_key(row) not in lost) for row in rows]
+    return [as_claim(row, owner, known=_key(row) not in lost) for row in rows]
 
 
-def _claim(row: RowMapping, owner: str, *, known: bool) -> Claim:
-    what = {name: row[name] for name in _UNKNOWN} if known else _UNKNOWN
+def as_claim(row: RowMapping, owner: str, *, known: bool = True) -> Claim:
+    """A row of `documents` as the claim of `owner`; unless `known`, with what the index holds unknown."""
+    what = {name: row[name] for name in UNKNOWN} if known else UNKNOWN
     return Claim(
         collection=row["collection"],
         source=row["source"],
@@ -161,7 +169,7 @@ async def mark_published(tx: AsyncConnection, done: Sequence[Published], *, now:
             ready += same
             written.append(
                 dict(old)
-                | _UNCLAIMED
+                | UNCLAIMED
                 | (_FRESH | {"state": "ready"} if same else {})
                 | {
                     "published": dict(entry.sections),
@@ -191,7 +199,7 @@ async def forget(tx: AsyncConnection, claims: Sequence[Claim]) -> int:
         if old["version"] == entry.version and old["claimed_by"] == entry.owner:
             dropped.append(entry.key)
         elif old["claimed_by"] == entry.owner:
-            kept.append(dict(old) | _UNCLAIMED | _UNKNOWN)
+            kept.append(dict(old) | UNCLAIMED | UNKNOWN)
         else:
             kept.append(dict(old) | _late(old))
     for chunk in chunks(sorted(dropped)):
@@ -202,13 +210,13 @@ async def forget(tx: AsyncConnection, claims: Sequence[Claim]) -> int:
 
 def _late(old: RowMapping) -> Row:
     state = "gone" if old["state"] == "gone" else "stale"
-    return _UNKNOWN | _UNCLAIMED | {"state": state, "version": old["version"] + 1, "next_attempt_at": None}
+    return UNKNOWN | UNCLAIMED | {"state": state, "version": old["version"] + 1, "next_attempt_at": None}
 
 
 def _ghost(entry: Published, now: datetime) -> Row:
     names = ("collection", "source", "item_id", "language")
     row: Row = {column.name: None for column in documents.c} | dict(zip(names, entry.claim.key, strict=True))
-    return row | _UNKNOWN | _FRESH | {"state": "gone", "version": entry.claim.version + 1, "stale_since": now}
+    return row | UNKNOWN | _FRESH | {"state": "gone", "version": entry.claim.version + 1, "stale_since": now}
 
 
 async def mark_failed(
@@ -228,9 +236,9 @@ async def mark_failed(
     old = (await _locked(tx, [claim.key])).get(claim.key)
     if old is None or old["claimed_by"] != claim.owner:
         return
-    values: Row = dict(_UNCLAIMED)
+    values: Row = dict(UNCLAIMED)
     if unpublished:
-        values |= _UNKNOWN
+        values |= UNKNOWN
     if old["version"] == claim.version:
         values |= {"attempts": old["attempts"] + 1, "last_error": error, "next_attempt_at": next_attempt_at}
         if next_attempt_at is None:
@@ -246,7 +254,27 @@ async def release(tx: AsyncConnection, owner: str | None) -> int:
     query = update(documents).where(documents.c.claimed_by.is_not(None))
     if owner is not None:
         query = query.where(documents.c.claimed_by == owner)
-    return (await tx.execute(query.values(**_UNCLAIMED, **_UNKNOWN))).rowcount
+    return (await tx.execute(query.values(**UNCLAIMED, **UNKNOWN))).rowcount
+
+
+async def renew(tx: AsyncConnection, owner: str, *, until: datetime, now: datetime) -> int:
+    """Keep a publisher's claims that have not lapsed; returns how many."""
+    query = update(documents).where(documents.c.claimed_by == owner, documents.c.claimed_until > now)
+    return (await tx.execute(query.values(claimed_until=until))).rowcount
+
+
+async def owners(tx: AsyncConnection, collection: str, source: str) -> list[str]:
+    """Who claims documents of a source and collection, whether the claims have lapsed or not."""
+    query = select(documents.c.claimed_by).distinct().where(documents.c.claimed_by.is_not(None))
+    return list((await tx.execute(query.where(*_within(collection, source)))).scalars())
+
+
+async def is_claimed_beside(tx: AsyncConnection, owner: str, collection: str, source: str, *, now: datetime) -> bool:
+    """Whether somebody else is publishing documents of a source and collection."""
+    columns = documents.c
+    query = select(columns.item_id).where(columns.claimed_by.is_not(None), columns.claimed_by != owner)
+    query = query.where(columns.claimed_until > now, *_within(collection, source))
+    return (await tx.execute(query.limit(1))).first() is not None
 
 
 async def pending(tx: AsyncConnection, *, source: str | None = None, collection: str | None = None) -> int:
@@ -275,7 +303,7 @@ async def unpublish(tx: AsyncConnection, collection: str) -> int:
     columns = documents.c
     state = case((columns.state == "gone", "gone"), else_="stale")
     query = update(documents).where(columns.collection == collection)
-    result = await tx.execute(query.values(state=state, version=columns.version + 1, **_UNKNOWN, **_FRESH))
+    result = await tx.execute(query.values(state=state, version=columns.version + 1, **UNKNOWN, **_FRESH))
     return result.rowcount
 
 

@@ -184,7 +184,8 @@ def _open_sqlite(url: URL, pool_size: int, busy: timedelta) -> AsyncEngine:
     def prepare(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         try:
-            for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY", "cache_size=-16000"):
+            # The cache (kB) is each connection's own; pages are in the system's cache anyway, once for all of them.
+            for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY", "cache_size=-4000"):
                 cursor.execute(f"PRAGMA {pragma}")
         except sqlite3.Error:
             connection.close()  # the pool does not close what it could not finish opening

@@ -35,14 +35,17 @@ def translate(error: BaseException, place: str) -> DeskloomError | None:
     elif state := getattr(cause, "sqlstate", None):
         fault = _POSTGRES.get(state) or _POSTGRES.get(state[:2])
     elif isinstance(cause, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        fault = _unavailable("{} cannot be reached. Check that the server runs and DATABASE_URL names it.", BRIEFLY)
+        fault = _AWAY
     else:
         fault = None
     return fault(place) if fault else None
 
 
-def _unavailable(text: str, retry_after: timedelta) -> Fault:
-    return lambda place: RecordUnavailable(text.format(f"Record {place}"), retry_after=retry_after, database=place)
+def _unavailable(text: str, retry_after: timedelta, *, passing: bool = False) -> Fault:
+    """`passing`: the connection, or the server, went away; nothing has to be done about it but to come back."""
+    return lambda place: RecordUnavailable(
+        text.format(f"Record {place}"), retry_after=retry_after, database=place, passing=passing
+    )
 
 
 def _foreign(text: str) -> Fault:
@@ -61,9 +64,14 @@ def _outdated(place: str) -> DeskloomError:
     return RecordOutdated(f"Record {place} lacks a table or column. Run: deskloom db upgrade", database=place)
 
 
+_AWAY = _unavailable(
+    "{} cannot be reached. Check that the server runs and DATABASE_URL names it.", BRIEFLY, passing=True
+)
 _FULL = _unavailable("{} cannot grow: its disk is full. Free some space; nothing that was stored is lost.", LONGER)
 _READ_ONLY = _unavailable("{} may only be read. Make it (and its folder) writable.", LONGER)
-_TANGLED = _unavailable("{} was busy with another writer on the same rows. Try again.", timedelta(seconds=1))
+_TANGLED = _unavailable(
+    "{} was busy with another writer on the same rows. Try again.", timedelta(seconds=1), passing=True
+)
 LOCKED = _unavailable("{} is locked by another program. Close what has it open, or try again.", BRIEFLY)
 
 _SQLITE: dict[int, Fault] = {
@@ -93,7 +101,7 @@ def _sqlite_fault(error: sqlite3.Error) -> Fault | None:
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; two characters stand for a whole class.
 _POSTGRES: dict[str, Fault] = {
-    "08": _unavailable("{} cannot be reached. Check that the server runs and DATABASE_URL names it.", BRIEFLY),
+    "08": _AWAY,
     "28": _unavailable("{} refused the user or password. Set the right ones in DATABASE_URL.", LONGER),
     "3D000": _unavailable("{} does not exist on that server. Create it (createdb) or correct DATABASE_URL.", LONGER),
     "25006": _READ_ONLY,
@@ -104,9 +112,11 @@ _POSTGRES: dict[str, Fault] = {
     "40P01": _TANGLED,
     "53100": _FULL,
     "53200": _unavailable("{} ran out of memory. Try again later.", LONGER),
-    "53300": _unavailable("{} has no connection left. Raise max_connections or lower the pool size.", BRIEFLY),
+    "53300": _unavailable(
+        "{} has no connection left. Raise max_connections or lower the pool size.", BRIEFLY, passing=True
+    ),
     "55P03": LOCKED,
-    "57": _unavailable("{} is starting, stopping or cancelled the statement. Try again.", BRIEFLY),
+    "57": _unavailable("{} is starting, stopping or cancelled the statement. Try again.", BRIEFLY, passing=True),
     "58": _unavailable("{} cannot be read or written: the server's disk reports an error.", LONGER),
     "XX001": _damaged,
     "XX002": _damaged,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, case, or_, select, update
+from sqlalchemy import and_, case, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.errors import AlreadyRunning, LeaseLost, NotFound, RecordUnavailable
 from deskloom.model import Json
 from deskloom.record.paging import beyond, encode_place
 from deskloom.record.statements import Row, insert
-from deskloom.record.tables import ACTIVE_RUN, runs
+from deskloom.record.tables import ACTIVE_RUN, run_help, runs
 
 ERRORS_KEPT = 100
-_NAMES = {"tickets": "Ticket sync", "kb": "KB sync"}
+_NAMES = {"tickets": "Ticket sync", "kb": "KB sync", "verify": "Verify"}
 Held = tuple[UUID, int]
 """A run as its worker holds it: id and fence."""
 
@@ -46,6 +46,8 @@ class Run:
     fence: int
     takeovers: int
     cancel_requested: bool
+    options: Json
+    report: Json | None
 
     @property
     def held(self) -> Held:
@@ -65,8 +67,11 @@ async def create_run(
     since: datetime | None,
     limit: int | None,
     now: datetime,
+    options: Json | None = None,
 ) -> Run:
-    """Queue a run. Raises `AlreadyRunning` (its `run_id` is the id, as text, of the one in progress)."""
+    """Queue a run; `options` are what its mode needs beside the rest.
+
+    Raises `AlreadyRunning` (its `run_id` is the id, as text, of the one in progress)."""
     row: Row = {
         "id": uuid4(),
         "source": source,
@@ -84,6 +89,7 @@ async def create_run(
         "fence": 0,
         "takeovers": 0,
         "cancel_requested": False,
+        "options": options or {},
     }
     statement = insert(tx, runs).values(row)
     # Not an exception and a look: a violated index would end the caller's transaction on PostgreSQL.
@@ -152,9 +158,10 @@ async def finish_run(
     counts: Json | None = None,
     errors: Sequence[str] | None = None,
     error_count: int | None = None,
+    report: Json | None = None,
 ) -> Run:
     """End a run that is held: succeeded, partial, failed or cancelled. What is None stays. Raises `LeaseLost`."""
-    given: Row = {"progress": progress, "counts": counts, "error_count": error_count}
+    given: Row = {"progress": progress, "counts": counts, "error_count": error_count, "report": report}
     given["errors"] = None if errors is None else list(errors[:ERRORS_KEPT])
     values = {name: value for name, value in given.items() if value is not None}
     return await _change(tx, run, values | {"state": state, "finished_at": now, "lease_until": None})
@@ -163,6 +170,39 @@ async def finish_run(
 async def requeue_run(tx: AsyncConnection, run: Run | Held) -> Run:
     """Give a held run back unfinished, at a graceful stop: the next worker goes on with it. Raises `LeaseLost`."""
     return await _change(tx, run, {"state": "queued", "owner": None, "lease_until": None})
+
+
+async def retake_run(tx: AsyncConnection, run: Run | Held, *, lease_until: datetime) -> Run:
+    """Go on with a held run after the database was away: the same worker, a new fence. Raises `LeaseLost`.
+
+    What is still on its way through an earlier connection comes before this, or is refused by the fence.
+    """
+    return await _change(tx, run, {"fence": runs.c.fence + 1, "lease_until": lease_until})
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What a helper did for a run in one step, until the run's worker adds it to the run."""
+
+    counts: Mapping[str, int]
+    errors: Sequence[str]
+
+
+async def post_help(tx: AsyncConnection, run: Held, help: Help) -> None:
+    """Note what was done for another worker's run. Raises `LeaseLost` when it was taken over or has ended."""
+    run_id, fence = run
+    query = select(runs.c.id).where(runs.c.id == run_id, runs.c.fence == fence, runs.c.state == "running")
+    if (await tx.execute(query)).scalar() is None:
+        raise LeaseLost(f"Run {run_id} was taken over, or has ended; it is not helped any more.", run_id=run_id)
+    if help.counts or help.errors:
+        row = {"id": uuid4(), "run_id": run_id, "counts": dict(help.counts), "errors": list(help.errors)}
+        await tx.execute(run_help.insert().values(row))
+
+
+async def collect_help(tx: AsyncConnection, run_id: UUID) -> list[Help]:
+    """Take what helpers did out of the record; the same transaction must add it to the run."""
+    statement = delete(run_help).where(run_help.c.run_id == run_id).returning(run_help.c.counts, run_help.c.errors)
+    return [Help(row.counts, row.errors) for row in await tx.execute(statement)]
 
 
 async def _change(tx: AsyncConnection, run: Run | Held, values: Row) -> Run:
@@ -227,8 +267,8 @@ async def open_runs(tx: AsyncConnection) -> list[Run]:
 
 
 async def last_run(tx: AsyncConnection, source: str, stream: str, states: Sequence[str] | None = None) -> Run | None:
-    """The newest run of a stream, of those in one of the states (None: any)."""
-    query = select(*_COLUMNS).where(runs.c.source == source, runs.c.stream == stream)
+    """The newest sync of a stream, of those in one of the states (None: any); a sweep is none."""
+    query = select(*_COLUMNS).where(runs.c.source == source, runs.c.stream == stream, runs.c.mode != "sweep")
     if states is not None:
         query = query.where(runs.c.state.in_(list(states)))
     row = (await tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1))).mappings().first()

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom.errors import HomeForeign, RecordOutdated
+from deskloom.errors import HomeForeign, RecordOutdated, SettingInvalid
 from deskloom.record.engine import Record
 from deskloom.record.tables import VERSION_TABLE, metadata
 
@@ -81,6 +81,7 @@ async def _inspect(tx: AsyncConnection, place: str) -> str | None:
                 tables=sorted(foreign),
             )
         return None
+    await _require_owner(tx, place)
     revision: str | None = (await tx.execute(text(f"SELECT version_num FROM {VERSION_TABLE}"))).scalar()
     if revision is not None and revision not in revisions():
         raise RecordOutdated(
@@ -88,3 +89,16 @@ async def _inspect(tx: AsyncConnection, place: str) -> str | None:
             revision=revision,
         )
     return revision
+
+
+async def _require_owner(tx: AsyncConnection, place: str) -> None:
+    """Refuse a user from whom row-level security hides every row: it would take the record for empty."""
+    if tx.dialect.name != "postgresql":
+        return
+    hidden = (await tx.execute(text(f"SELECT row_security_active('{VERSION_TABLE}')"))).scalar_one()
+    if hidden:
+        raise SettingInvalid(
+            f"Record {place} shows its rows to the owner of its tables only (row-level security), and the user of "
+            "DATABASE_URL is another. Use the user that ran deskloom db upgrade, or: ALTER ROLE … BYPASSRLS",
+            setting="DATABASE_URL",
+        )

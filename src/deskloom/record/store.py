@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.model import Kind, Record, Tombstone
 from deskloom.record.articles import ARTICLES, article_stamps, store_articles
-from deskloom.record.copies import Stored, bury, live_keys
+from deskloom.record.copies import Standing, Stored, bury, live_keys, standings
 from deskloom.record.people import (
     AGENTS,
     COMPANIES,
@@ -83,3 +83,10 @@ async def stamps(tx: AsyncConnection, source: str, kind: Kind, keys: Iterable[st
 async def keys(tx: AsyncConnection, source: str, kind: Kind) -> frozenset[str]:
     """Every key of a kind that is not deleted: what a complete listing is compared with."""
     return await live_keys(tx, _COPIES[kind], source)
+
+
+async def standing(
+    tx: AsyncConnection, source: str, kind: Kind, keys: Iterable[str] | None = None
+) -> dict[str, Standing]:
+    """How objects of a kind stand, by key, the deleted ones too; `keys` None: all of them."""
+    return await standings(tx, _COPIES[kind], source, keys)

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -267,6 +268,7 @@ embeddings = Table(
     Column("parts", Integer, nullable=False),
     Column("width", Integer, nullable=False),
     Column("vectors", LargeBinary, nullable=False),  # float32, little endian, part after part
+    Column("weights", LargeBinary),  # word weights of the same pass, where the model gives any
     PrimaryKeyConstraint("model", "hash"),
 )
 
@@ -293,6 +295,8 @@ runs = Table(
     Column("fence", BigInteger, nullable=False),
     Column("takeovers", Integer, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("options", json_type(), nullable=False, server_default=text("'{}'")),  # what a mode needs beside `since`
+    Column("report", json_type()),  # what a verify, sweep or reindex found
 )
 Index(
     "uq_runs_active",
@@ -343,3 +347,92 @@ failures = Table(
     UniqueConstraint("source", "stream", "kind", "key"),
 )
 Index(None, failures.c.next_attempt_at)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("embedder", json_type(), nullable=False),  # the choice of model its points were made with
+    Column("previous", json_type()),  # the choice behind the copy that is kept after a reindex
+    Column("state", CleanText, nullable=False),  # serving; closed: claims rest while a rebuilt copy takes its place
+    Column("rebuild", json_type()),  # a copy being built: its embedder, its name in the index, since when
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+index_copies = Table(
+    "index_copies",
+    metadata,
+    Column("copy", CleanText, nullable=False),  # a copy of a collection beside the serving one: `rebuilds` names it
+    Column("source", CleanText, nullable=False),
+    Column("item_id", CleanText, nullable=False),
+    Column("language", CleanText, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("published", json_type(), nullable=False),  # as in `documents`
+    Column("payload_hash", CleanText),
+    Column("visibility", CleanText),
+    Column("error", CleanText),
+    PrimaryKeyConstraint("copy", "source", "item_id", "language"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("source", CleanText, nullable=False),
+    Column("stream", CleanText, nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("gone", BigInteger, nullable=False),  # how many objects the listing lacked
+    Column("known", BigInteger, nullable=False),  # of how many
+    Column("keys", json_type(), nullable=False),  # which: a person's word covers exactly these
+    Column("reason", CleanText, nullable=False),
+    Column("held_at", UtcTime, nullable=False),
+    Column("allowed_at", UtcTime),
+    Column("allowed_by", CleanText),
+    UniqueConstraint("source", "stream", "kind"),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("source", CleanText, nullable=False),
+    Column("stream", CleanText, nullable=False),
+    Column("mode", CleanText, nullable=False),
+    Column("cron", CleanText, nullable=False),
+    Column("timezone", CleanText, nullable=False),
+    Column("jitter_seconds", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("options", json_type(), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("next_at", UtcTime),
+    Column("last_at", UtcTime),
+    Column("last_run_id", Uuid),
+    Column("last_error", CleanText),
+    UniqueConstraint("source", "stream", "mode"),
+)
+Index(None, schedules.c.next_at)
+
+run_help = Table(
+    "run_help",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("run_id", Uuid, nullable=False),
+    Column("counts", json_type(), nullable=False),  # what a helper did in one step, until the run's worker adds it
+    Column("errors", json_type(), nullable=False),
+)
+Index(None, run_help.c.run_id)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("account", CleanText, nullable=False),
+    Column("purse", CleanText, nullable=False),  # a class of endpoints; "" is the account itself
+    Column("total", Float),  # credits in a window, as the helpdesk told; NULL: not known yet
+    Column("remaining", Float),  # what the helpdesk said is left, until `renewed_by`
+    Column("renewed_by", UtcTime),
+    Column("window_seconds", Float, nullable=False),
+    Column("paused_until", UtcTime),
+    Column("spent", json_type(), nullable=False),  # [seconds since the epoch, credits], oldest first
+    Column("held", json_type(), nullable=False),  # process → [until when, credits]: lent, not accounted for yet
+    PrimaryKeyConstraint("account", "purse"),
+)

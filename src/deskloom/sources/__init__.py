@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deskloom.http import Client, Timing, normalise
+from deskloom.http import Client, Ledger, Timing, normalise
 from deskloom.protocols import Source
 from deskloom.settings import Settings, SourceSettings
 from deskloom.sources.freshdesk import FreshdeskSource
 
+OpenLedger = Callable[[str], Ledger]
+"""The ledger through which the budget of an account, named by its host, is shared with other processes."""
 
-def _freshdesk(one: SourceSettings, settings: Settings, timing: Timing | None) -> Source:
+
+def _freshdesk(
+    one: SourceSettings, settings: Settings, timing: Timing | None, open_ledger: OpenLedger | None
+) -> Source:
+    address = normalise(one.domain, "Freshdesk")
     client = Client(
-        normalise(one.domain, "Freshdesk"),
+        address,
         one.api_key.get_secret_value(),
         product="Freshdesk",
         rate_share=settings.rate_share,
         retries=settings.retries,
         concurrency=settings.concurrency,
         timing=timing,
+        ledger=open_ledger(address.host) if open_ledger else None,
     )
     return FreshdeskSource(one.name, client, account_field=one.account_field)
 
 
-KINDS: Mapping[str, Callable[[SourceSettings, Settings, Timing | None], Source]] = {
+KINDS: Mapping[str, Callable[[SourceSettings, Settings, Timing | None, OpenLedger | None], Source]] = {
     "freshdesk": _freshdesk,
 }
 
 
-def open_source(one: SourceSettings, settings: Settings, *, timing: Timing | None = None) -> Source:
+def open_source(
+    one: SourceSettings, settings: Settings, *, timing: Timing | None = None, open_ledger: OpenLedger | None = None
+) -> Source:
     """The source behind a configured account. Raises `SettingInvalid` or `WrongProduct` for its domain."""
-    return KINDS[one.kind](one, settings, timing)
+    return KINDS[one.kind](one, settings, timing, open_ledger)

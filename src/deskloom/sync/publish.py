@@ -7,32 +7,45 @@ crash anywhere means that the batch is done again, with the same ids.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from uuid import UUID
 
-import numpy as np
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom import documents
 from deskloom.documents import RULES, Document
-from deskloom.errors import ItemError
-from deskloom.model import ItemFailure, Json, Kind
-from deskloom.protocols import Embedder, Point, VectorIndex, Vectors
+from deskloom.errors import DeskloomError, IndexUnavailable, LeaseLost
+from deskloom.model import Json
+from deskloom.protocols import Embedder, EmbedderOf, Point, VectorIndex
 from deskloom.record import documents as record_documents
 from deskloom.record import embeddings, failures
 from deskloom.record.documents import Claim, Published
 from deskloom.record.engine import Record
+from deskloom.sync.assist import HELPED_FOR, HelpedRun
 from deskloom.sync.build import Built, build
+from deskloom.sync.claims import CallHelp, Claims
 from deskloom.sync.runs import ActiveRun, uninterrupted
+from deskloom.sync.vectors import (
+    Made,
+    failure,
+    fingerprint,
+    keep_vectors,
+    make_payload,
+    make_point,
+    make_vectors,
+    point_id,
+)
+
+log = structlog.get_logger(__name__)
 
 BATCH = 128
 """Documents a batch: enough texts to sort by length, few enough that a crash repeats little."""
 WORKERS = 2
 """Batches under way at once: one is built and written while the other is embedded."""
-CLAIM = timedelta(hours=1)
+OTHERS_ASKED_EVERY = 0.2
 
 
 @dataclass(slots=True)
@@ -41,215 +54,269 @@ class Changes:
 
     points: list[Point] = field(default_factory=list)
     payloads: dict[UUID, Json] = field(default_factory=dict)
+    held: dict[UUID, str] = field(default_factory=dict)
+    """The `hash` that a point whose payload alone changes must have: its vectors stay as they are."""
     deleted: list[UUID] = field(default_factory=list)
-    made: dict[str, Vectors] = field(default_factory=dict)
-    texts: int = 0
+    made: Made = field(default_factory=Made)
 
 
 class Publisher:
-    """Publishes stale documents to one index with one embedder."""
+    """Publishes stale documents to one index; `embedder_of` says with which embedder each collection is indexed."""
 
-    def __init__(self, record: Record, index: VectorIndex, embedder: Embedder, *, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        record: Record,
+        index: VectorIndex,
+        embedder_of: EmbedderOf,
+        *,
+        batch: int = BATCH,
+        call_help: CallHelp | None = None,
+    ) -> None:
         self.batch = batch
+        self.call_help = call_help
         self.record = record
         self.index = index
-        self.embedder = embedder
+        self.embedder_of = embedder_of
 
     async def prepare(self, collection: str) -> None:
         """Make sure the collection exists. One that was lost is filled again from the record and cached vectors."""
-        if await self.index.prepare(documents.schema(collection, self.embedder)):
+        if await self.index.prepare(documents.schema(collection, await self.embedder_of(collection))):
             async with self.record.transaction() as tx:
                 await record_documents.unpublish(tx, collection)
 
     async def publish(
-        self, run: ActiveRun, source: str, collection: str, *, pulled: asyncio.Event, fresh: asyncio.Event
+        self,
+        run: ActiveRun,
+        source: str,
+        collection: str,
+        *,
+        pulled: asyncio.Event | None = None,
+        fresh: asyncio.Event | None = None,
     ) -> None:
         """Publish until the pull has ended and nothing is stale. `fresh` is set whenever a page was committed.
 
-        No other run covers this source and collection (D1), so claims that stand from before are a dead worker's.
+        Without these two nothing more is to come. Other workers may help meanwhile; the run's publishing ends when they
+        have ended too.
         """
-        owner = f"{source}/{collection}"
-        async with run.step() as step:
-            await record_documents.release(step.tx, owner)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                group.create_task(self._work(run, owner, source, collection, pulled, fresh))
+        if pulled is None or fresh is None:
+            pulled, fresh = asyncio.Event(), asyncio.Event()
+            pulled.set()
+        claims = _claims(run)
+        await claims.release_dead(source, collection)
+        keeping = asyncio.create_task(claims.keep())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(WORKERS):
+                    group.create_task(self._work(run, claims, source, collection, pulled, fresh))
+        except* DeskloomError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+
+    async def assist(self, run: HelpedRun, source: str, collection: str) -> bool:
+        """Publish batches of another worker's run until none is left or the time is over; True if more wait."""
+        claims = _claims(run)
+        keeping = asyncio.create_task(claims.keep())
+        deadline = asyncio.get_running_loop().time() + HELPED_FOR.total_seconds()
+
+        async def work() -> bool:
+            while asyncio.get_running_loop().time() < deadline:
+                if not await self._batch(run, claims, source, collection):
+                    return False
+            return True
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [group.create_task(work()) for _ in range(WORKERS)]
+        except* DeskloomError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+        return all(worker.result() for worker in workers)
 
     async def _work(
-        self, run: ActiveRun, owner: str, source: str, collection: str, pulled: asyncio.Event, fresh: asyncio.Event
+        self,
+        run: ActiveRun,
+        claims: Claims,
+        source: str,
+        collection: str,
+        pulled: asyncio.Event,
+        fresh: asyncio.Event,
     ) -> None:
         while True:
             over = pulled.is_set()
             fresh.clear()
             if over:
                 run.phase = "publishing"
-            if await self._batch(run, owner, source, collection):
+            if await self._batch(run, claims, source, collection):
                 continue
-            if over:
+            if over and run.helpers and await claims.others(source, collection):
+                await asyncio.sleep(OTHERS_ASKED_EVERY)  # if one of them dies, its documents are to be had again
+            elif over:
                 return
-            if not pulled.is_set():
+            elif not pulled.is_set():
                 await fresh.wait()
 
-    async def _batch(self, run: ActiveRun, owner: str, source: str, collection: str) -> int:
+    async def _batch(self, run: ActiveRun | HelpedRun, claims: Claims, source: str, collection: str) -> int:
         """Claim a batch and publish it; returns how many documents it took."""
-        now = run.clock()
-        async with self.record.transaction() as tx:
-            claims = await record_documents.claim(
-                tx, owner=owner, source=source, collection=collection, limit=self.batch, until=now + CLAIM, now=now
-            )
-        if not claims:
-            return 0
+        with claims.batch() as batch:
+            now = run.clock()
+            async with self.record.transaction() as tx:
+                claimed = await record_documents.claim(
+                    tx,
+                    owner=claims.owner,
+                    source=source,
+                    collection=collection,
+                    limit=self.batch,
+                    until=batch.until,
+                    now=now,
+                )
+            if len(claimed) == self.batch:
+                await claims.call(self.call_help)
+            if claimed:
+                await self.publish_claims(
+                    run, collection, claimed, stream=run.run.stream, lapsed=lambda: claims.lapsed(batch)
+                )
+            return len(claimed)
+
+    async def publish_claims(
+        self,
+        run: ActiveRun | HelpedRun,
+        collection: str,
+        claims: Sequence[Claim],
+        *,
+        stream: str,
+        lapsed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Publish claimed documents of one source; `stream` is where those that are refused are queued.
+
+        Nothing is written once the claims have `lapsed`: others may have them.
+        """
         built = await build(self.record, claims)
-        changes = await self._changes(built)
-        await uninterrupted(self._write(run, collection, built, changes))
-        return len(claims)
+        # Asked after the claim: while it stands, no other model takes over the collection.
+        embedder = await self.embedder_of(collection)
+        changes = await self._changes(built, embedder)
+        if lapsed():
+            await keep_vectors(self.record, embedder.name, changes.made)
+            log.warning("a batch is given up: its claims have lapsed", collection=collection, documents=len(claims))
+            async with run.step() as step:
+                step.counts["embedded"] += changes.made.texts
+            return
+        await uninterrupted(self._write(run, collection, built, changes, embedder.name, (claims[0].source, stream)))
 
-    async def _changes(self, built: Built) -> Changes:
-        """Compare documents with what was published, and embed the texts that are new."""
-        changes = Changes()
-        whole: list[tuple[Claim, Document]] = []
-        for claim, document in built.documents:
-            if not self._same_texts(claim, document):
-                whole.append((claim, document))
-            elif claim.payload_hash != document.payload_hash():
-                changes.payloads[document.id] = self._payload(document)
-        vectors = await self._vectors(built, whole, changes)
-        refused = [claim for claim, _ in built.failed]
-        taken = [document for claim, document in whole if claim not in refused]
-        changes.points = await asyncio.to_thread(lambda: [self._point(document, vectors) for document in taken])
-        changes.deleted = [_point_id(claim) for claim in (*built.gone, *refused)]
-        return changes
-
-    def _same_texts(self, claim: Claim, document: Document) -> bool:
-        return (
-            claim.embedder == self.embedder.name
-            and claim.rules == RULES
-            and claim.published == document.section_hashes()
-        )
-
-    async def _vectors(
-        self, built: Built, whole: Sequence[tuple[Claim, Document]], changes: Changes
-    ) -> Mapping[str, Vectors]:
-        """Vectors by text hash for all dense sections: from the cache where the text is known, else made now.
+    async def _changes(self, built: Built, embedder: Embedder) -> Changes:
+        """Compare documents with what was published, and embed the texts that are new.
 
         A document whose text the model refuses is moved to `built.failed`.
         """
-        texts = {_hash(text): text for _, document in whole for text in document.sections.values()}
-        if not texts:
-            return {}
-        async with self.record.reading() as tx:
-            vectors = await embeddings.load_vectors(tx, self.embedder.name, list(texts))
-        missing = {key: text for key, text in texts.items() if key not in vectors}
-        try:
-            changes.made, changes.texts = await self._embed(missing)
-        except ItemError:
-            for claim, document in whole:
-                own = {key: missing[key] for key in map(_hash, document.sections.values()) if key in missing}
-                try:
-                    made, count = await self._embed(own)
-                except ItemError as error:
-                    built.failed.append((claim, error))
-                    built.documents.remove((claim, document))
-                else:
-                    changes.made |= made
-                    changes.texts += count
-        return {**vectors, **changes.made}
-
-    async def _embed(self, texts: Mapping[str, str]) -> tuple[dict[str, Vectors], int]:
-        """Vectors of texts by their hash, shape (parts, width), and how many texts the model was given."""
-        if not texts:
-            return {}, 0
-        parts = await asyncio.to_thread(
-            lambda: [(key, part) for key, text in texts.items() for part in documents.split(text, self.embedder)]
+        changes = Changes()
+        whole: list[tuple[Claim, Document]] = []
+        for claim, document in built.documents:
+            if not _same_texts(claim, document, embedder.name):
+                whole.append((claim, document))
+            elif claim.payload_hash != document.payload_hash():
+                changes.payloads[document.id] = make_payload(document, embedder.name)
+                changes.held[document.id] = _hash(claim)
+        changes.made = await make_vectors(self.record, embedder, whole)
+        refused = {claim.key for claim, _ in changes.made.refused}
+        built.failed += changes.made.refused
+        built.documents = [pair for pair in built.documents if pair[0].key not in refused]
+        taken = [document for claim, document in whole if claim.key not in refused]
+        changes.points = await asyncio.to_thread(
+            lambda: [make_point(document, changes.made, embedder.name) for document in taken]
         )
-        rows = await self.embedder.embed([part for _, part in parts])
-        made: dict[str, list[Vectors]] = {}
-        for (key, _), row in zip(parts, rows, strict=True):
-            made.setdefault(key, []).append(row)
-        return {key: np.stack(own) for key, own in made.items()}, len(parts)
+        changes.deleted = [point_id(claim) for claim in (*built.gone, *(claim for claim, _ in built.failed))]
+        return changes
 
-    def _point(self, document: Document, vectors: Mapping[str, Vectors]) -> Point:
-        return Point(
-            id=document.id,
-            vectors={name: vectors[_hash(text)] for name, text in document.sections.items()},
-            words=documents.sparse(document),
-            payload=self._payload(document),
-        )
-
-    def _payload(self, document: Document) -> Json:
-        """The payload with its `hash`, by which `verify` compares index and record."""
-        return document.payload | {
-            "hash": fingerprint(self.embedder.name, RULES, document.section_hashes(), document.payload_hash())
-        }
-
-    async def _write(self, run: ActiveRun, collection: str, built: Built, changes: Changes) -> None:
+    async def _write(
+        self,
+        run: ActiveRun | HelpedRun,
+        collection: str,
+        built: Built,
+        changes: Changes,
+        embedder: str,
+        queue: tuple[str, str],
+    ) -> None:
         """Write to the index first; mark as published only what the index has acknowledged."""
-        if changes.points:
-            await self.index.upsert(collection, changes.points)
-        lost = await self._set_payloads(collection, changes.payloads)
-        if changes.deleted:
-            await self.index.delete(collection, changes.deleted)
+        try:
+            if changes.points:
+                await self.index.upsert(collection, changes.points)
+            lost = await self._set_payloads(collection, changes.payloads, changes.held)
+            if changes.deleted:
+                await self.index.delete(collection, changes.deleted)
+        except IndexUnavailable:
+            await keep_vectors(self.record, embedder, changes.made)
+            raise
         now = run.clock()
-        async with run.step() as step:
-            if changes.made:
-                await embeddings.store_vectors(step.tx, self.embedder.name, changes.made)
-            done = [self._published(claim, document) for claim, document in built.documents if document.id not in lost]
-            await record_documents.mark_published(step.tx, done, now=now)
-            await record_documents.forget(step.tx, built.gone)
-            for claim, document in built.documents:
-                if document.id in lost:
-                    why = "the index had lost it"
-                    await record_documents.mark_failed(
-                        step.tx, claim, why, next_attempt_at=now, now=now, unpublished=True
-                    )
-            kind = Kind.ARTICLE if collection == documents.ARTICLES else Kind.TICKET
-            for claim, error in built.failed:
-                await record_documents.mark_failed(
-                    step.tx, claim, error.message, next_attempt_at=None, now=now, unpublished=True
-                )
-            refused = [
-                ItemFailure(kind=kind, key=_key(claim), reason=error.message, retry=False)
-                for claim, error in built.failed
-            ]
-            step.fail(refused)
-            if refused:
-                await failures.add_failures(step.tx, run.run.source, run.run.stream, refused, now=now)
-            step.counts["embedded"] += changes.texts
-            step.counts["indexed"] += len(changes.points) + len(changes.payloads) - len(lost) + len(changes.deleted)
+        refused = [failure(claim, error) for claim, error in built.failed]
+        try:
+            async with run.step() as step:
+                await self._mark(step.tx, built, changes, lost, embedder, now)
+                step.fail(refused)
+                if refused:
+                    await failures.add_failures(step.tx, *queue, refused, now=now)
+                step.counts["embedded"] += changes.made.texts
+                step.counts["indexed"] += len(changes.points) + len(changes.payloads) - len(lost) + len(changes.deleted)
+        except LeaseLost:
+            # The run is another's, but what the index holds is known here alone: documents that are still claimed
+            # here are marked, and those that others have are made stale, for the index may hold our older ones.
+            async with self.record.transaction() as tx:
+                await self._mark(tx, built, changes, lost, embedder, now)
+            raise
 
-    async def _set_payloads(self, collection: str, payloads: Mapping[UUID, Json]) -> set[UUID]:
-        """Replace payloads; returns ids that the index does not have, although they were published."""
+    async def _mark(
+        self, tx: AsyncConnection, built: Built, changes: Changes, lost: Set[UUID], embedder: str, now: datetime
+    ) -> None:
+        """Note what the index now holds, document by document."""
+        vectors, weights = changes.made.to_cache()
+        await embeddings.store_vectors(tx, embedder, vectors, weights)
+        done = [_published(claim, document, embedder) for claim, document in built.documents if document.id not in lost]
+        await record_documents.mark_published(tx, done, now=now)
+        await record_documents.forget(tx, built.gone)
+        for claim, document in built.documents:
+            if document.id in lost:
+                why = "the index had lost it, or held another point"
+                await record_documents.mark_failed(tx, claim, why, next_attempt_at=now, now=now, unpublished=True)
+        for claim, error in built.failed:
+            await record_documents.mark_failed(
+                tx, claim, error.message, next_attempt_at=None, now=now, unpublished=True
+            )
+
+    async def _set_payloads(
+        self, collection: str, payloads: Mapping[UUID, Json], held: Mapping[UUID, str]
+    ) -> set[UUID]:
+        """Replace payloads; returns ids of points that the index does not have, or not as they were published.
+
+        Such a point (the record was restored from a back-up, say) may have vectors of another text.
+        """
         if not payloads:
             return set()
         present = await self.index.retrieve(collection, list(payloads))
-        lost = set(payloads) - set(present)
+        lost = {id for id in payloads if id not in present or present[id].get("hash") != held[id]}
         await self.index.set_payload(collection, {key: value for key, value in payloads.items() if key not in lost})
         return lost
 
-    def _published(self, claim: Claim, document: Document) -> Published:
-        return Published(
-            claim=claim,
-            sections=document.section_hashes(),
-            payload_hash=document.payload_hash(),
-            embedder=self.embedder.name,
-            rules=RULES,
-            visibility=document.payload.get("visibility"),
-        )
+
+def _claims(run: ActiveRun | HelpedRun) -> Claims:
+    return Claims(run.run, record=run.record, clock=run.clock, lease=run.lease)
 
 
-def fingerprint(embedder: str, rules: int, sections: Mapping[str, str], payload_hash: str) -> str:
-    """The `hash` of a point: what it was made of. The record's `documents` row holds the same four."""
-    parts = [embedder, rules, dict(sections), payload_hash]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def _hash(claim: Claim) -> str:
+    return fingerprint(claim.embedder or "", claim.rules or 0, claim.published, claim.payload_hash or "")
 
 
-def _key(claim: Claim) -> str:
-    return f"{claim.item_id}:{claim.language}" if claim.language else claim.item_id
+def _same_texts(claim: Claim, document: Document, embedder: str) -> bool:
+    return claim.embedder == embedder and claim.rules == RULES and claim.published == document.section_hashes()
 
 
-def _point_id(claim: Claim) -> UUID:
-    return documents.point_id(claim.collection, claim.source, claim.item_id, claim.language)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _published(claim: Claim, document: Document, embedder: str) -> Published:
+    return Published(
+        claim=claim,
+        sections=document.section_hashes(),
+        payload_hash=document.payload_hash(),
+        embedder=embedder,
+        rules=RULES,
+        visibility=document.payload.get("visibility"),
+    )

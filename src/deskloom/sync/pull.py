@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from deskloom.errors import DeletionHeld, ItemError, SourceUnavailable
-from deskloom.model import Cursor, ItemFailure, Kind, Page, Record, Ticket, Tombstone
+from deskloom.errors import DeletionHeld, SourceUnavailable
+from deskloom.model import Cursor, ItemFailure, Kind, Page, Record, Tombstone
 from deskloom.protocols import Known, Source, Stream, nothing_known
-from deskloom.record import checkpoints, documents, failures, logs, tickets
-from deskloom.record.copies import Stored
+from deskloom.record import checkpoints, documents, failures
 from deskloom.record.store import keys as keys_of
-from deskloom.record.store import stamps, store
-from deskloom.sync.runs import ActiveRun, Step, uninterrupted
+from deskloom.record.store import stamps
+from deskloom.sync.proof import settle
+from deskloom.sync.runs import ActiveRun, uninterrupted
+from deskloom.sync.storing import MOST_IN_A_ROW, document_key, fetch_record, store_records
 from deskloom.sync.sweep import absent
 
 RETRIES_AT_ONCE = 50
-MOST_IN_A_ROW = 5
-"""So many retried items that fail one after another mean that the source is down, not that the items are odd."""
 WHOLE = "*"
 """The key of a failure that is about a whole stream: its list may not be read."""
 
@@ -40,8 +38,8 @@ async def pull(
     known = nothing_known if run.run.mode == "full" else _known(run, source.name)
     run.phase = f"reading {stream.name}"
     async for page in source.read(stream.name, cursor, limit=run.left if main else None, known=known):
-        missing, held = await _missing(run, source, stream, page.listing, max_delete_share)
-        await uninterrupted(_commit(run, source, stream, bookmark, page, missing, held))
+        lack = await _missing(run, source, stream, page.listing, max_delete_share)
+        await uninterrupted(_commit(run, source, stream, bookmark, page, lack))
         cursor = page.cursor
         on_page()
     await uninterrupted(_complete(run, source, stream, bookmark, cursor))
@@ -69,7 +67,8 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
             await _reopen(run, source, stream)
             continue
         try:
-            record, failed = await _fetch(source, stream, failure.key)
+            said = await fetch_record(source, stream, failure.key)
+            record, failed = said.record, said.failure
             in_a_row = 0
         except SourceUnavailable as error:  # one item that breaks the source must not hold up the others
             in_a_row += 1
@@ -77,9 +76,9 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
                 raise
             record, failed = None, ItemFailure(kind=stream.kind, key=failure.key, reason=error.message)
         async with run.step() as step:
-            await _store(run, step, source, stream, [record] if record else [], [failed] if failed else [])
+            await store_records(run, step, source, stream, [record] if record else [], [failed] if failed else [])
             if stream.collection and record and not isinstance(record, Tombstone):  # it may have failed in publishing
-                key = _document(stream.kind, record.key)
+                key = document_key(stream.kind, record.key)
                 await documents.mark_stale(step.tx, stream.collection, source.name, [key], now=run.clock())
         run.taken += main
 
@@ -91,31 +90,23 @@ async def _reopen(run: ActiveRun, source: Source, stream: Stream) -> None:
         await checkpoints.drop_checkpoint(step.tx, source.name, stream.name)
 
 
-async def _fetch(source: Source, stream: Stream, key: str) -> tuple[Record | None, ItemFailure | None]:
-    try:
-        found = await source.fetch(stream.name, key)
-    except ItemError as error:
-        return None, ItemFailure(kind=stream.kind, key=key, reason=error.message, retry=error.retry)
-    if found is None:
-        return Tombstone(kind=stream.kind, key=key, reason="the source says that it does not exist"), None
-    if isinstance(found, Ticket) and found.messages is None and found.stamp is None:
-        return found, ItemFailure(kind=stream.kind, key=key, reason="its replies and notes cannot be read")
-    return found, None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What the record has beyond a complete listing: `records` to store for it, or `keys` that are `held` and why."""
+
+    known: int
+    records: tuple[Record, ...] = ()
+    held: str | None = None
+    keys: tuple[str, ...] = ()
 
 
-async def _commit(
-    run: ActiveRun,
-    source: Source,
-    stream: Stream,
-    bookmark: str,
-    page: Page,
-    missing: Sequence[Record],
-    held: Sequence[str],
-) -> None:
+async def _commit(run: ActiveRun, source: Source, stream: Stream, bookmark: str, page: Page, lack: Lack | None) -> None:
     """One transaction: what the page holds, what its listing shows to be gone, and the cursor after it."""
     async with run.step() as step:
-        await _store(run, step, source, stream, [*page.records, *missing], page.failures)
-        step.errors += held
+        missing = lack.records if lack else ()
+        await store_records(run, step, source, stream, [*page.records, *missing], page.failures)
+        if lack:
+            await settle(run, step, source, stream, known=lack.known, held=lack.held, keys=lack.keys)
         if all(failure.key != WHOLE for failure in page.failures):
             await failures.clear_failures(step.tx, source.name, stream.name, [WHOLE])
         await checkpoints.save_checkpoint(
@@ -132,86 +123,30 @@ async def _commit(
         run.total = page.total if page.total is not None else run.total
 
 
-async def _store(
-    run: ActiveRun,
-    step: Step,
-    source: Source,
-    stream: Stream,
-    records: Sequence[Record],
-    failed: Sequence[ItemFailure],
-) -> None:
-    now = run.clock()
-    stored = await store(step.tx, source.name, records, now=now)
-    for kind, outcome in stored.items():
-        await _mark_documents(step.tx, source, kind, outcome, run)
-    unreadable = {failure.key for failure in failed}
-    keys = [record.key for record in records if record.key not in unreadable]
-    await failures.clear_failures(step.tx, source.name, stream.name, keys)
-    if failed:
-        await failures.add_failures(step.tx, source.name, stream.name, failed, now=now)
-    if stream.name != run.run.stream:
-        return
-    step.fail(failed)
-    own = stored.get(stream.kind, Stored())
-    step.counts["fetched"] += len(records)
-    for name in ("created", "updated", "unchanged", "deleted"):
-        step.counts[name] += len(getattr(own, name))
-    step.counts["updated"] += len(own.touched)
-    if stream.collection:
-        changed = [(key, stream.kind.value) for key in (*own.created, *own.updated, *own.touched, *own.deleted)]
-        await logs.log_items(step.tx, stream.collection, changed, now=now)
-
-
-async def _mark_documents(tx: AsyncConnection, source: Source, kind: Kind, stored: Stored, run: ActiveRun) -> None:
-    """Say which documents may have to change because these records did."""
-    now = run.clock()
-    changed = (*stored.created, *stored.updated, *stored.touched)
-    searchable = {stream.kind: stream.collection for stream in source.streams.values() if stream.collection}
-    if collection := searchable.get(kind):
-        await documents.mark_stale(tx, collection, source.name, [_document(kind, key) for key in changed], now=now)
-        await documents.mark_gone(
-            tx, collection, source.name, [_document(kind, key) for key in stored.deleted], now=now
-        )
-    # Not only `updated`: a label or company may become known after the tickets that refer to it.
-    elif kind is Kind.CODES and (stored.created or stored.updated) and Kind.TICKET in searchable:
-        await documents.restale(tx, searchable[Kind.TICKET], source=source.name, now=now)
-    elif kind is Kind.COMPANY and (stored.created or stored.updated) and Kind.TICKET in searchable:
-        keys = await tickets.keys_of_companies(tx, source.name, [*stored.created, *stored.updated])
-        await documents.mark_stale(
-            tx, searchable[Kind.TICKET], source.name, [_document(Kind.TICKET, key) for key in keys], now=now
-        )
-
-
-def _document(kind: Kind, key: str) -> tuple[str, str]:
-    """The document key (item id, language) of a record key."""
-    if kind is Kind.ARTICLE:
-        item, _, language = key.partition(":")
-        return item, language
-    return key, ""
-
-
 async def _missing(
     run: ActiveRun, source: Source, stream: Stream, listing: frozenset[str] | None, max_share: float
-) -> tuple[list[Record], list[str]]:
-    """What a complete listing lacks, and why more was held back.
+) -> Lack | None:
+    """What a complete listing lacks, or why it was held back; None where the page brings no listing.
 
     Each is asked for once more by itself: an object may have moved from a part of the listing that was read late to
     one that was read early. It is gone only if the source says so.
     """
     if listing is None:
-        return [], []
+        return None
     async with run.record.reading() as tx:
         known = await keys_of(tx, source.name, stream.kind)
     try:
-        gone = absent(stream.kind, known=known, listing=listing, max_share=max_share, where=source.name)
+        gone = absent(
+            stream.kind, known=known, listing=listing, max_share=max_share, where=source.name, stream=stream.name
+        )
     except DeletionHeld as held:
-        return [], [held.message]
+        return Lack(known=len(known), held=held.message, keys=tuple(sorted(known - listing)))
     found: list[Record] = []
     for tombstone in gone:
-        record, failed = await _fetch(source, stream, tombstone.key)
-        if failed is None and record is not None:
-            found.append(tombstone if isinstance(record, Tombstone) else record)
-    return found, []
+        said = await fetch_record(source, stream, tombstone.key)
+        if said.failure is None and said.record is not None:
+            found.append(tombstone if isinstance(said.record, Tombstone) else said.record)
+    return Lack(known=len(known), records=tuple(found))
 
 
 def _known(run: ActiveRun, source: str) -> Known:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.http import Meter
@@ -17,6 +18,8 @@ from deskloom.model import ItemFailure, Json
 from deskloom.record import runs as record_runs
 from deskloom.record.engine import Record
 from deskloom.record.runs import Run
+
+log = structlog.get_logger(__name__)
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -65,17 +68,24 @@ class ActiveRun:
     nothing is committed (D2).
     """
 
-    def __init__(self, run: Run, *, record: Record, clock: Clock, lease: timedelta) -> None:
+    def __init__(self, run: Run, *, record: Record, clock: Clock, lease: timedelta, helpers: bool = False) -> None:
         self.run = run
         self.record = record
         self.clock = clock
         self.lease = lease
+        self.helpers = helpers
+        """Whether other workers may help to publish; what they did joins the counts at every heartbeat."""
+        self.steps = 0
         self.meter = Meter()
         self.counts: Counter[str] = Counter({name: run.counts.get(name, 0) for name in COUNTS})
         self.errors = list(run.errors)
         self.error_count = run.error_count
         self.phase = "starting"
         self.total: int | None = None
+        self.report: Json | None = run.report
+        """What a verify, sweep or reindex found; stored when the run ends."""
+        self.measure = "fetched"
+        """The count that tells how far the run is."""
         self.taken = 0
         """Items of the run's own stream that this run has taken, against its limit."""
         if run.limit is not None:
@@ -93,27 +103,33 @@ class ActiveRun:
             step = Step(tx)
             yield step
             await self._save(tx, step)
-        self.counts += step.counts
-        self.errors = (self.errors + step.errors)[:ERRORS_KEPT]
-        self.error_count += len(step.errors)
+        self._join(step)
+        self.steps += 1
 
     async def heartbeat(self) -> bool:
         """Renew the lease and publish the progress; True when someone asked to cancel."""
         async with self.record.transaction() as tx:
-            return await self._save(tx, Step(tx))
+            step = await self._helped(tx)
+            cancel = await self._save(tx, step)
+        self._join(step)
+        return cancel
 
     async def finish(self, state: str, *, error: str | None = None) -> None:
         """End the run; `error` is what stopped it."""
-        errors = [*self.errors, *([error] if error else [])]
         async with self.record.transaction() as tx:
+            step = await self._helped(tx)
+            if state == "succeeded" and step.errors:
+                state = "partial"
+            errors = [*self.errors, *step.errors, *([error] if error else [])]
             await record_runs.finish_run(
                 tx,
                 self.run,
                 state=state,
-                progress=self.progress(done=self.counts),
-                counts=self._totals(Counter()),
+                progress=self.progress(done=self.counts + step.counts),
+                counts=self._totals(step.counts),
                 errors=errors[-ERRORS_KEPT:] if error else errors[:ERRORS_KEPT],
-                error_count=self.error_count + (1 if error else 0),
+                error_count=self.error_count + len(step.errors) + (1 if error else 0),
+                report=self.report,
                 now=self.clock(),
             )
 
@@ -125,7 +141,7 @@ class ActiveRun:
 
     def progress(self, done: Counter[str]) -> Json:
         """What callers see while it runs: items done, items expected (or null), and the phase in words."""
-        return {"done": done["fetched"], "total": self.total, "phase": self.meter.waiting_for or self.phase}
+        return {"done": done[self.measure], "total": self.total, "phase": self.meter.waiting_for or self.phase}
 
     def _totals(self, adding: Counter[str]) -> dict[str, float]:
         totals: dict[str, float] = dict(self.counts + adding)
@@ -135,6 +151,20 @@ class ActiveRun:
         totals["api_credits"] += self.meter.credits
         totals["waited_seconds"] += round(self.meter.waited_seconds, 1)
         return totals
+
+    async def _helped(self, tx: AsyncConnection) -> Step:
+        """What helpers have done since the last look: taken out of the record, to be saved in the same transaction."""
+        step = Step(tx)
+        if self.helpers:
+            for help in await record_runs.collect_help(tx, self.run.id):
+                step.counts.update(help.counts)
+                step.errors += help.errors
+        return step
+
+    def _join(self, step: Step) -> None:
+        self.counts += step.counts
+        self.errors = (self.errors + step.errors)[:ERRORS_KEPT]
+        self.error_count += len(step.errors)
 
     async def _save(self, tx: AsyncConnection, step: Step) -> bool:
         now = self.clock()
@@ -161,4 +191,6 @@ async def uninterrupted(work: Awaitable[T]) -> T:
     except asyncio.CancelledError:
         if not task.cancelled():
             await asyncio.wait({task})
+            if not task.cancelled() and (error := task.exception()):
+                log.info("what was being stored when the run was stopped is not", error=str(error))
         raise

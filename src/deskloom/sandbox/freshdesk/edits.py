@@ -26,7 +26,8 @@ _WORDS = ("printer", "mail", "login", "sync", "calendar", "network", "update", "
 
 
 def perform(desk: Desk, step: Row) -> Any:
-    """One step: a request (`method`, `path`, `body`), `spam`/`unspam`/`archive` (a ticket id), `advance` (seconds).
+    """One step: a request (`method`, `path`, `body`), `spam`/`unspam`/`archive`/`purge` (a ticket id), `untranslate`
+    (an article id, with `language`), `advance` (seconds). Purging and untranslating can be done by hand only.
 
     Requests run as the administrator, are not counted and cost nothing. Raises `ValueError` when refused.
     """
@@ -34,7 +35,9 @@ def perform(desk: Desk, step: Row) -> Any:
         return _request(desk, step["method"], step["path"], step.get("body"))
     if "advance" in step:
         return desk.clock.advance(step["advance"]).isoformat()
-    name = next((name for name in ("spam", "unspam", "archive") if name in step), None)
+    if (article := desk.articles.get(step.get("untranslate"))) is not None:
+        return solutions.drop_translation(desk, article, step["language"])
+    name = next((name for name in ("spam", "unspam", "archive", "purge") if name in step), None)
     ticket = desk.tickets.get(step[name]) if name else None
     if name is None or ticket is None:
         raise ValueError(f"This step cannot be done: {json.dumps(step)}")
@@ -42,6 +45,8 @@ def perform(desk: Desk, step: Row) -> Any:
         tickets.hide_ticket(desk, ticket, spam=True)
     elif name == "unspam":
         tickets.show_ticket(desk, ticket)
+    elif name == "purge":
+        tickets.purge_ticket(desk, ticket["id"])
     else:
         desk.archive(ids=[ticket["id"]])
     return ticket["id"]

@@ -7,6 +7,7 @@ from deskloom.sandbox.freshdesk import shapes
 from deskloom.sandbox.freshdesk.bodies import body_of, required
 from deskloom.sandbox.freshdesk.desk import Desk
 from deskloom.sandbox.freshdesk.listing import choice_of, number_of, paged, since_of
+from deskloom.sandbox.freshdesk.tickets import purge_ticket
 from deskloom.sandbox.paging import PAGING
 from deskloom.sandbox.rows import Row, Rows
 
@@ -128,9 +129,7 @@ def hard_delete_contact(desk: Desk, call: Call) -> Answer:
     desk.contacts.drop(row["id"])
     for ticket in desk.tickets:
         if ticket.get("requester_id") == row["id"]:
-            for key in desk.conversations.ids("ticket", ticket["id"]):
-                desk.conversations.drop(key)
-            desk.tickets.drop(ticket["id"])
+            purge_ticket(desk, ticket["id"])
     return Answer(204)
 
 

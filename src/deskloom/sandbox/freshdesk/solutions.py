@@ -218,6 +218,12 @@ def set_translation(desk: Desk, row: Row, language: str, members: Row) -> None:
     desk.articles.change(row["id"], _translations=translations)
 
 
+def drop_translation(desk: Desk, row: Row, language: str) -> int:
+    """Remove an article's translation, as an agent does in the browser; the API has no call for it."""
+    kept = {name: text for name, text in row.get("_translations", {}).items() if name != language}
+    return int(desk.articles.change(row["id"], _translations=kept)["id"])
+
+
 def update_category(desk: Desk, call: Call) -> Answer:
     row = _row(desk.categories, call.id)
     return Answer(body=category(desk.categories.change(row["id"], **body_of(call, _CATEGORY), updated_at=desk.stamp())))

@@ -121,10 +121,15 @@ def view_archived(desk: Desk, call: Call) -> Answer:
 
 
 def delete_archived(desk: Desk, call: Call) -> Answer:
-    desk.tickets.drop(_archived(desk, call.id)["id"])
-    for key in desk.conversations.ids("ticket", call.id):
-        desk.conversations.drop(key)
+    purge_ticket(desk, _archived(desk, call.id)["id"])
     return Answer(204)
+
+
+def purge_ticket(desk: Desk, key: int) -> None:
+    """Remove a ticket for good, and what was said on it: no list and no id leads to it any more."""
+    desk.tickets.drop(key)
+    for message in desk.conversations.ids("ticket", key):
+        desk.conversations.drop(message)
 
 
 def _archived(desk: Desk, key: int) -> Row:

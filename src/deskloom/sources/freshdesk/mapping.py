@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -175,13 +175,23 @@ def to_message(row: Json) -> Message:
 # -------------------------------------------------------------------------------------------------------------- people
 
 
+_CONTACT = ("name", "email", "phone", "mobile", "company_id", "job_title", "language", "deleted")
+_COMPANY = ("name", "description", "note", "domains", "custom_fields")
+
+
+def _whole_stamp(row: Json, names: Sequence[str]) -> str | None:
+    """The change time and what lists show beside it, so that two changes in one second are told apart."""
+    stamp = text(row.get("updated_at"))
+    return None if stamp is None else f"{stamp} {fingerprint(*map(row.get, names))}"
+
+
 def to_contact(row: Json) -> Contact:
     """A contact; `other_companies` comes as ids or as objects (2.8)."""
     others = row.get("other_companies")
     ids = (integer(one.get("company_id") if isinstance(one, dict) else one) for one in others or ())
     return Contact(
         external_id=int(row["id"]),
-        stamp=text(row.get("updated_at")),
+        stamp=_whole_stamp(row, _CONTACT),
         name=text(row.get("name")),
         email=text(row.get("email")),
         other_emails=texts(row.get("other_emails")) or (),
@@ -203,7 +213,7 @@ def to_company(row: Json, account_field: str) -> Company:
     fields = object_of(row.get("custom_fields"))
     return Company(
         external_id=int(row["id"]),
-        stamp=text(row.get("updated_at")),
+        stamp=_whole_stamp(row, _COMPANY),
         name=text(row.get("name")),
         description=text(row.get("description")),
         account_number=account_number(fields, account_field),

@@ -16,6 +16,10 @@ from deskloom.sources.freshdesk.walk import Mark, Place, mark, walk
 
 LIST_EVERY = timedelta(days=1)
 """How often lists without an update filter are read again."""
+BLOCKED = "blocked"
+CONTACTS = ("living", BLOCKED, "buried")
+STATES = {"buried": "deleted", BLOCKED: "blocked"}
+"""The parts of the contacts that have to be asked for by their state (2.8)."""
 _KEPT = 100
 """How many of the last rows a cursor keeps, so that a walk finds its place again."""
 
@@ -56,6 +60,10 @@ class WholeStream:
             listing=keys if complete and self.kind is Kind.AGENT else None,
         )
 
+    async def list_agents(self) -> list[Agent]:
+        """The account's agents."""
+        return [to_agent(row) for row in await self.reader.every("/agents", kind="agents", refusals=1)]
+
     async def list_codes(self) -> list[Codes]:
         """The account's code tables."""
         return to_codes(await self.reader.every("/ticket_fields", kind="ticket fields", refusals=1))
@@ -64,11 +72,7 @@ class WholeStream:
         """The records; where the key may not read them, a warning, and for codes the fixed ones."""
         try:
             if self.kind is Kind.AGENT:
-                return (
-                    [to_agent(row) for row in await self.reader.every("/agents", kind="agents", refusals=1)],
-                    (),
-                    True,
-                )
+                return await self.list_agents(), (), True
             return await self.list_codes(), (), True
         except AccessRefused as error:
             fixed = (
@@ -101,24 +105,29 @@ class FilteredStream:
     make: Callable[[Json], Company | Contact]
     spellings: tuple[str, ...]
     """Names of the update filter: which one the account takes is found out and kept (2.8)."""
-    buried: bool = False
-    """Whether deleted rows have a list of their own (`state=deleted`)."""
+    parts: tuple[str, ...] = ("living",)
+    """Its lists: those that the default leaves out are asked for by their state."""
 
     async def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
         cursor: Json = dict(after or {})
         left = limit
         try:
-            for part in ("living", "buried") if self.buried else ("living",):
+            for part in self.parts:
                 if part in cursor.get("done", ()):
                     continue
-                async with aclosing(self._part(part, cursor, left, known)) as pages:
-                    async for page in pages:
-                        left = None if left is None else left - len(page.records)
-                        cursor = page.cursor
-                        if page.records:
-                            yield page
-                        if left == 0:
-                            return
+                try:
+                    async with aclosing(self.part(part, cursor, left, known)) as pages:
+                        async for page in pages:
+                            left = None if left is None else left - len(page.records)
+                            cursor = page.cursor
+                            if page.records:
+                                yield page
+                            if left == 0:
+                                return
+                except SourceRejected:
+                    if part != BLOCKED:
+                        raise
+                    cursor["done"] = [*cursor.get("done", ()), part]  # an account that knows no such state
         except AccessRefused as error:
             yield Page(records=(), failures=(not_read(self.kind, error.message),), cursor=cursor)
             return
@@ -129,7 +138,7 @@ class FilteredStream:
         if cursor != (after or {}):
             yield Page(records=(), cursor=cursor)
 
-    async def _part(self, part: str, before: Cursor, left: int | None, known: Known) -> AsyncGenerator[Page, None]:
+    async def part(self, part: str, before: Cursor, left: int | None, known: Known) -> AsyncGenerator[Page, None]:
         """One list, page by page; the last page's cursor says that the part is done."""
         cursor = dict(before)
         since = instant(cursor.get("mark"))
@@ -175,8 +184,8 @@ class FilteredStream:
     async def _get(self, part: str, cursor: Json, since: datetime, page: int, size: int) -> Rows:
         """A page, asked with the spelling the account takes; a filter that is ignored is noticed by its rows."""
         params: dict[str, str | int] = {"page": page, "per_page": size}
-        if part == "buried":
-            params["state"] = "deleted"
+        if part in STATES:
+            params["state"] = STATES[part]
         remembered = cursor.get("filter")
         names = [remembered] if remembered is not None else list(self.spellings)
         unfiltered: tuple[str, Rows] | None = None

@@ -16,7 +16,7 @@ from deskloom.sources.freshdesk.reader import BATCH, Absent, Reader
 
 
 @dataclass(slots=True)
-class _Walked:
+class Walked:
     """What a walk has met, and whether it could see everything."""
 
     keys: set[str]
@@ -48,8 +48,8 @@ class SolutionStream:
         done: dict[str, str] = dict(before.get("done", {}))
         taken: list[Article] = []
         left, cut = limit, False
-        walked = _Walked(set())
-        async for articles in self._walk(walked):
+        walked = Walked(set())
+        async for articles in self.walk(walked):
             stored = await known(Kind.ARTICLE, [article.key for article in articles])
             for article in articles:
                 if article.stamp in (stored.get(article.key), done.get(article.key)):
@@ -101,7 +101,7 @@ class SolutionStream:
         others = texts(settings.get("supported_languages")) or ()
         return primary, [one for one in dict.fromkeys(others) if one != primary]
 
-    async def _walk(self, walked: _Walked) -> AsyncIterator[list[Article]]:
+    async def walk(self, walked: Walked) -> AsyncIterator[list[Article]]:
         """The articles of the whole account, a folder and language at a time; one met twice (a move) counts once.
 
         The tree is walked in the primary language, since only there every folder is listed with its visibility.
@@ -122,7 +122,7 @@ class SolutionStream:
                 if fresh:
                     yield fresh
 
-    async def _shelves(self, walked: _Walked) -> AsyncIterator[_Shelf]:
+    async def _shelves(self, walked: Walked) -> AsyncIterator[_Shelf]:
         """Every folder once, at any depth. Some accounts list only the roots of a category, some all (2.12)."""
         try:
             categories = await self.reader.every("/solutions/categories", kind="solutions")
@@ -147,7 +147,7 @@ class SolutionStream:
         except (Absent, SourceRejected):
             return []
 
-    async def _rows(self, path: str, walked: _Walked | None) -> list[Json] | None:
+    async def _rows(self, path: str, walked: Walked | None) -> list[Json] | None:
         """A list of the tree. One that went away on the way makes the walk incomplete (`walked` None: it may)."""
         try:
             return await self.reader.every(path, kind="solutions")

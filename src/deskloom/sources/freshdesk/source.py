@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Protocol
 
-from deskloom.errors import AccessRefused, InvalidRequest, Unreadable, WrongProduct
+from deskloom.errors import AccessRefused, InvalidRequest, NotFound, Unreadable, WrongProduct
 from deskloom.http import Client
 from deskloom.model import Cursor, Json, Kind, Page, Record
-from deskloom.protocols import Known, Stream, nothing_known
+from deskloom.protocols import Known, Listed, Stream, nothing_known
 from deskloom.sources.freshdesk import tickets
+from deskloom.sources.freshdesk.listing import list_agents, list_articles, list_people, list_tickets
 from deskloom.sources.freshdesk.mapping import integer, iso, object_of, text, to_agent, to_company, to_contact
 from deskloom.sources.freshdesk.messages import TicketReader
-from deskloom.sources.freshdesk.people import FilteredStream, WholeStream
+from deskloom.sources.freshdesk.people import CONTACTS, FilteredStream, WholeStream
 from deskloom.sources.freshdesk.reader import OVERLAP, Absent, Reader
 from deskloom.sources.freshdesk.solutions import SolutionStream
 
@@ -93,6 +94,23 @@ class FreshdeskSource:
             return {"since": iso(when)}
         return {"mark": iso(when + OVERLAP)} if stream in ("companies", "contacts") else {}
 
+    async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
+        """Every object of a stream by key and change mark; see `listing` for what each list holds and costs."""
+        match stream:
+            case "tickets":
+                batches = list_tickets(tickets.TicketStream(self._reader, self._children))
+            case "kb":
+                batches = list_articles(self._solutions)
+            case "agents":
+                batches = list_agents(self._whole(Kind.AGENT))
+            case "companies" | "contacts":
+                batches = list_people(self._filtered(stream))
+            case _:
+                raise NotFound(f"There is no list of all {stream} at {self.account}.", stream=stream)
+        async with aclosing(batches) as listed:  # type: ignore[type-var]
+            async for batch in listed:
+                yield batch
+
     async def fetch(self, stream: str, key: str) -> Record | None:
         """One object, whole; None when it is gone."""
         self._stream(stream)
@@ -151,7 +169,7 @@ class FreshdeskSource:
     def _filtered(self, stream: str) -> FilteredStream:
         if stream == "contacts":
             spellings = ("updated_since", "_updated_since")
-            return FilteredStream(self._reader, Kind.CONTACT, "/contacts", to_contact, spellings, buried=True)
+            return FilteredStream(self._reader, Kind.CONTACT, "/contacts", to_contact, spellings, CONTACTS)
         return FilteredStream(
             self._reader,
             Kind.COMPANY,

@@ -15,7 +15,7 @@ from deskloom.protocols import Known
 from deskloom.sources.freshdesk.mapping import EPOCH, instant, iso, text, ticket_stamp, ticket_state, to_ticket
 from deskloom.sources.freshdesk.messages import Outcome, TicketReader
 from deskloom.sources.freshdesk.reader import BATCH, OVERLAP, Reader, Rows
-from deskloom.sources.freshdesk.walk import Mark, Place, mark, walk
+from deskloom.sources.freshdesk.walk import Mark, Place, Step, mark, walk
 
 PASSES = (TicketState.ACTIVE, TicketState.DELETED, TicketState.SPAM)
 WHOLE_EVERY = timedelta(days=1)
@@ -140,23 +140,31 @@ class TicketStream:
         self, listed: TicketState, window: Window, left: int | None, known: Known
     ) -> AsyncGenerator[tuple[Window, list[Outcome], datetime | None], None]:
         """Batches of one pass, each with the window after it. The window moves on after every page (T2, T3, T5)."""
+        async with aclosing(self.steps(listed, window)) as steps:
+            async for window, step in steps:
+                for rows, changed in await self._chunks(listed, step.new, step.answer.at, left, known):
+                    outcomes = await self.children.read_all(changed)
+                    window = window.after(rows, self.inclusive)
+                    left = None if left is None else left - len(outcomes)
+                    yield window, outcomes, _latest(rows)
+                    if left == 0:
+                        return
+
+    async def steps(
+        self, listed: TicketState, window: Window, include: str = INCLUDES
+    ) -> AsyncGenerator[tuple[Window, Step], None]:
+        """The pages of one pass to the end of the list, each with the window before it; children are not read."""
         while True:
             start, moved = window, False
             place = Place(len(window.seen), set(window.seen))
 
             async def get(page: int, size: int, since: datetime = window.since) -> Rows:
-                return await self._get(listed, since, page, size)
+                return await self._get(listed, since, page, size, include)
 
             async with aclosing(walk(get, place, last_page=LAST_PAGE)) as steps:
                 async for step in steps:
                     self._learn(start.since, step.answer.rows)
-                    for rows, changed in await self._chunks(listed, step.new, step.answer.at, left, known):
-                        outcomes = await self.children.read_all(changed)
-                        window = window.after(rows, self.inclusive)
-                        left = None if left is None else left - len(outcomes)
-                        yield window, outcomes, _latest(rows)
-                        if left == 0:
-                            return
+                    yield window, step
                     window = window.after(step.answer.rows, self.inclusive)
                     if step.ended:
                         return
@@ -166,18 +174,20 @@ class TicketStream:
             if not moved:
                 raise self._stuck(listed, window)
 
-    async def _get(self, listed: TicketState, since: datetime, page: int, size: int) -> Rows:
+    async def _get(self, listed: TicketState, since: datetime, page: int, size: int, include: str) -> Rows:
         params: dict[str, str | int] = {
             "updated_since": iso(since),
             "order_by": "updated_at",
             "order_type": "asc",
-            "include": INCLUDES,
             "page": page,
             "per_page": size,
         }
+        if include:
+            params["include"] = include
         if listed is not TicketState.ACTIVE:
             params["filter"] = listed.value
-        return await self.reader.required("/tickets", params, kind="tickets", cost=LIST_COST)
+        cost = LIST_COST if include else 1
+        return await self.reader.required("/tickets", params, kind="tickets", cost=cost)
 
     def _learn(self, since: datetime, rows: list[Json]) -> None:
         """A row at the very stamp that was asked for shows that `updated_since` means at or after (section 9)."""

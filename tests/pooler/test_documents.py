@@ -1,0 +1,3 @@
+"""The record's tests of documents, behind the pooler."""
+
+from tests.record.test_documents import *  # noqa: F403
