@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deskloom.errors import Unreadable
-from deskloom.protocols import Purpose, Vectors
+from deskloom.protocols import Purpose, Vectors, Words
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -51,3 +51,13 @@ class FakeEmbedder:
 
     async def aclose(self) -> None:
         return None
+
+
+class WeighingEmbedder(FakeEmbedder):
+    """A fake that weighs words as well, each by its length."""
+
+    async def embed_weighed(self, texts: Sequence[str], purpose: Purpose = "document") -> tuple[Vectors, list[Words]]:
+        weights: list[dict[int, float]] = [
+            {sum(word.encode()): float(len(word)) for word in text.casefold().split()} for text in texts
+        ]
+        return await self.embed(texts, purpose), [Words(tuple(one), tuple(one.values())) for one in weights]

@@ -118,9 +118,10 @@ def installed(wanted: Sequence[str] | None = None) -> list[str]:
 
 
 def versions(names: Sequence[str]) -> str:
-    """The versions of peers, for the record of a measurement."""
+    """The versions of peers and stores, for the record of a measurement."""
     packages = [package for name in names for package in PEERS[name].packages] + ["qdrant-client", "qdrant-edge-py"]
-    return ", ".join(f"{package} {metadata.version(package)}" for package in packages)
+    found = {package for one in metadata.distributions() if (package := one.name) in packages}
+    return ", ".join(f"{package} {metadata.version(package)}" for package in packages if package in found)
 
 
 def open_peer(name: str, folder: Path, embedder: Embedder, *, in_memory: bool = False) -> Peer:

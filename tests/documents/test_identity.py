@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes import FakeEmbedder
+from tests.fakes import FakeEmbedder, WeighingEmbedder
 
 from deskloom.documents import ARTICLES, INTERNAL_NAMES, TICKETS, Document, point_id, schema, split
 from deskloom.protocols import Schema
@@ -80,7 +80,9 @@ def test_schemas_name_what_documents_hold() -> None:
         words=("words",),
         filters=common | dict.fromkeys(("article_id", "folder_id", "category_id"), "integer"),
     )
-    assert {*tickets.vectors, *tickets.words} >= INTERNAL_NAMES
+    weighing = schema(TICKETS, WeighingEmbedder())
+    assert (tickets.weights, weighing.weights) == ((), ("weights", "weights_internal"))
+    assert {*tickets.vectors, *tickets.words, *weighing.weights} >= INTERNAL_NAMES
     with pytest.raises(KeyError):
         schema("unknown", embedder)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import numpy as np
-from tests.fakes import FakeEmbedder
+from tests.fakes import FakeEmbedder, WeighingEmbedder
 from tests.rig import Install, Rig
 
 from deskloom import documents
-from deskloom.protocols import Purpose, Vectors, Words
+from deskloom.protocols import Purpose, Vectors
 from deskloom.record import collections, embeddings, rebuilds, tables
 from deskloom.record import documents as record_documents
 from deskloom.record.runs import Run
@@ -24,16 +24,6 @@ from deskloom.sync.reindex import Rebuild
 from deskloom.sync.runs import ActiveRun
 
 OTHER = {"kind": "bge-m3"}
-
-
-class WeighingEmbedder(FakeEmbedder):
-    """A fake that weighs words as well, each by its length."""
-
-    async def embed_weighed(self, texts: Sequence[str], purpose: Purpose = "document") -> tuple[Vectors, list[Words]]:
-        weights: list[dict[int, float]] = [
-            {sum(word.encode()): float(len(word)) for word in text.casefold().split()} for text in texts
-        ]
-        return await self.embed(texts, purpose), [Words(tuple(one), tuple(one.values())) for one in weights]
 
 
 class TellingEmbedder(FakeEmbedder):
