@@ -6,6 +6,9 @@ BIN := .venv/bin
 # The copy of the project in this folder is what runs, whatever else is installed or configured around it.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 WORKERS ?= auto
+# What `check` runs of the tests: those that start neither processes nor whole installations, but for the references.
+FAST := $(filter-out tests/cli tests/sync tests/pooler tests/crash tests/properties tests/dispatch,$(patsubst %/,%,$(wildcard tests/*/))) \
+        tests/cli/test_reference.py $(wildcard tests/test_*.py)
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -26,7 +29,7 @@ check: setup  ## format, lint, types, import contracts, lock file, generated doc
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/uv lock --check --quiet
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "not slow"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "not slow" $(FAST)
 
 bench: setup  ## run the benchmarks (minutes): counts first, seconds second
 	@for program in $$(grep -l '^if __name__' benchmarks/*.py); do \
