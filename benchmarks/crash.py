@@ -177,8 +177,8 @@ def measure(tickets: int, kills: int, peer_kills: int, peers: Sequence[str], fol
     if peer_kills != kills and peers:
         print(f"  peers are killed {peer_kills} times to save time; --peer-kills {kills} for as often as Deskloom")
     print(
-        f"  {COST * 1000:g} ms a text; a batch of Deskloom is 128 tickets (DESKLOOM_PUBLISH_BATCH), "
-        "two are under way at once; all files are in memory"
+        f"  {COST * 1000:g} ms a text; a batch of Deskloom is 128 tickets (DESKLOOM_PUBLISH_BATCH); "
+        "all files are in memory"
     )
 
 

@@ -54,7 +54,8 @@ async def perform(app: App) -> dict[str, float]:
     for one in (*runs, run):
         async with app.record.reading() as tx:
             ended = await record_runs.get_run(tx, one.id)
-        assert ended.state in ("succeeded", "partial"), ended.errors
+        # One that was killed too often is given up; the run after it goes on from there.
+        assert one.id != run.id or ended.state in ("succeeded", "partial"), ended.errors
         for name, value in ended.counts.items():
             counts[name] = counts.get(name, 0) + value
     return counts

@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000,
         alias="DESKLOOM_PUBLISH_BATCH",
-        description="Documents published at a time; a crash repeats at most the batches under way.",
+        description="Documents published at a time; a crash embeds at most one such batch again.",
     )
 
     host: str = Field("127.0.0.1", alias="DESKLOOM_HOST", description="The address `deskloom serve` listens on.")

@@ -17,13 +17,12 @@ from deskloom.sandbox.clock import Clock
 from deskloom.sandbox.freshdesk import Desk
 from deskloom.sandbox.generate import generate
 from deskloom.sandbox.server import SandboxServer
-from deskloom.sync.publish import WORKERS
 
 KILLS = {"sqlite": 20, "postgresql": 8}
 TEXTS = 3
 """The most texts a document has: symptom, cause and resolution."""
-REPEATED = WORKERS * PUBLISH_BATCH * TEXTS
-"""The most texts a crash may make be embedded again: those of the batches under way."""
+REPEATED = PUBLISH_BATCH * TEXTS
+"""The most texts a crash may make be embedded again: those of the batch that the model works on."""
 
 
 class Workers:

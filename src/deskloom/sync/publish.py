@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom import documents
 from deskloom.documents import RULES, Document
-from deskloom.errors import DeskloomError, IndexUnavailable, LeaseLost
+from deskloom.errors import DeskloomError, LeaseLost
 from deskloom.model import Json
 from deskloom.protocols import Embedder, EmbedderOf, Point, VectorIndex
 from deskloom.record import documents as record_documents
-from deskloom.record import embeddings, failures
+from deskloom.record import failures
 from deskloom.record.documents import Claim, Published
 from deskloom.record.engine import Record
 from deskloom.sync.assist import HELPED_FOR, HelpedRun
@@ -32,7 +32,6 @@ from deskloom.sync.vectors import (
     Made,
     failure,
     fingerprint,
-    keep_vectors,
     make_payload,
     make_point,
     make_vectors,
@@ -77,6 +76,7 @@ class Publisher:
         self.record = record
         self.index = index
         self.embedder_of = embedder_of
+        self._embedding = asyncio.Lock()
 
     async def prepare(self, collection: str) -> None:
         """Make sure the collection exists. One that was lost is filled again from the record and cached vectors."""
@@ -199,7 +199,6 @@ class Publisher:
         embedder = await self.embedder_of(collection)
         changes = await self._changes(built, embedder)
         if lapsed():
-            await keep_vectors(self.record, embedder.name, changes.made)
             log.warning("a batch is given up: its claims have lapsed", collection=collection, documents=len(claims))
             async with run.step() as step:
                 step.counts["embedded"] += changes.made.texts
@@ -219,7 +218,9 @@ class Publisher:
             elif claim.payload_hash != document.payload_hash():
                 changes.payloads[document.id] = make_payload(document, embedder.name)
                 changes.held[document.id] = _hash(claim)
-        changes.made = await make_vectors(self.record, embedder, whole)
+        # One batch at a time: a crash repeats no more than that, and a text of two batches is embedded once.
+        async with self._embedding:
+            changes.made = await make_vectors(self.record, embedder, whole)
         refused = {claim.key for claim, _ in changes.made.refused}
         built.failed += changes.made.refused
         built.documents = [pair for pair in built.documents if pair[0].key not in refused]
@@ -240,15 +241,11 @@ class Publisher:
         queue: tuple[str, str],
     ) -> None:
         """Write to the index first; mark as published only what the index has acknowledged."""
-        try:
-            if changes.points:
-                await self.index.upsert(collection, changes.points)
-            lost = await self._set_payloads(collection, changes.payloads, changes.held)
-            if changes.deleted:
-                await self.index.delete(collection, changes.deleted)
-        except IndexUnavailable:
-            await keep_vectors(self.record, embedder, changes.made)
-            raise
+        if changes.points:
+            await self.index.upsert(collection, changes.points)
+        lost = await self._set_payloads(collection, changes.payloads, changes.held)
+        if changes.deleted:
+            await self.index.delete(collection, changes.deleted)
         now = run.clock()
         refused = [failure(claim, error) for claim, error in built.failed]
         try:
@@ -270,8 +267,6 @@ class Publisher:
         self, tx: AsyncConnection, built: Built, changes: Changes, lost: Set[UUID], embedder: str, now: datetime
     ) -> None:
         """Note what the index now holds, document by document."""
-        vectors, weights = changes.made.to_cache()
-        await embeddings.store_vectors(tx, embedder, vectors, weights)
         done = [_published(claim, document, embedder) for claim, document in built.documents if document.id not in lost]
         await record_documents.mark_published(tx, done, now=now)
         await record_documents.forget(tx, built.gone)

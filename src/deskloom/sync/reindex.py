@@ -30,7 +30,7 @@ from deskloom.record.engine import Record
 from deskloom.record.rebuilds import FIRST, Copied, ItemKey
 from deskloom.sync.build import build
 from deskloom.sync.runs import ActiveRun, Clock, uninterrupted
-from deskloom.sync.vectors import failure, keep_vectors, make_point, make_vectors, point_id
+from deskloom.sync.vectors import failure, make_point, make_vectors, point_id
 
 log = structlog.get_logger(__name__)
 
@@ -204,17 +204,11 @@ class Rebuild:
         copied += [Copied(claim=claim, sections={}) for claim in built.gone]
 
         async def write() -> None:
-            try:
-                if points:
-                    await self.index.upsert(self.name, points)
-                if pointless:
-                    await self.index.delete(self.name, pointless)
-            except IndexUnavailable:
-                await keep_vectors(self.run.record, self.embedder.name, made)
-                raise
-            vectors, weights = made.to_cache()
+            if points:
+                await self.index.upsert(self.name, points)
+            if pointless:
+                await self.index.delete(self.name, pointless)
             async with self.run.step() as step:
-                await embeddings.store_vectors(step.tx, self.embedder.name, vectors, weights)
                 await rebuilds.note_copied(step.tx, copied)
                 step.counts["embedded"] += made.texts
                 step.counts["indexed"] += len(points)

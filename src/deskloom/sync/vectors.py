@@ -25,7 +25,7 @@ Pair = tuple[Claim, Document]
 
 @dataclass(slots=True)
 class Made:
-    """Vectors, shape (parts, width), and weighed words by text hash; `fresh` names those that are not cached yet.
+    """Vectors, shape (parts, width), and weighed words by text hash; `fresh` names those that were made just now.
 
     `texts` is how many parts the model was given, `refused` the documents with a text that it does not take.
     """
@@ -36,14 +36,12 @@ class Made:
     texts: int = 0
     refused: list[tuple[Claim, ItemError]] = field(default_factory=list)
 
-    def to_cache(self) -> tuple[dict[str, Vectors], dict[str, Words]]:
-        """What `embeddings.store_vectors` is to keep."""
-        vectors = {key: self.vectors[key] for key in self.fresh}
-        return vectors, {key: self.weights[key] for key in self.fresh if key in self.weights}
-
 
 async def make_vectors(record: Record, embedder: Embedder, pairs: Sequence[Pair]) -> Made:
-    """Vectors of every dense section of these documents. A text that stands in several of them is embedded once."""
+    """Vectors of every dense section of these documents. A text that stands in several of them is embedded once.
+
+    What is made is cached before this returns, so that whatever becomes of the batch, its next try costs nothing.
+    """
     texts = {text_hash(text): text for _, document in pairs for text in document.sections.values()}
     made = Made()
     if not texts:
@@ -62,15 +60,12 @@ async def make_vectors(record: Record, embedder: Embedder, pairs: Sequence[Pair]
         for claim, document in pairs:
             reasons = [refused[key] for key in map(text_hash, document.sections.values()) if key in refused]
             made.refused += [(claim, Unreadable(why)) for why in reasons[:1]]
-    return made
-
-
-async def keep_vectors(record: Record, embedder: str, made: Made) -> None:
-    """Cache what was made for a batch that could not be written, so that its next try costs nothing."""
-    vectors, weights = made.to_cache()
-    if vectors:
+    if made.fresh:
+        vectors = {key: made.vectors[key] for key in made.fresh}
+        weights = {key: made.weights[key] for key in made.fresh if key in made.weights}
         async with record.transaction() as tx:
-            await embeddings.store_vectors(tx, embedder, vectors, weights)
+            await embeddings.store_vectors(tx, embedder.name, vectors, weights)
+    return made
 
 
 async def _embed_apart(embedder: Embedder, pairs: Sequence[Pair], missing: Mapping[str, str], made: Made) -> None:
