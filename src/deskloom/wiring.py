@@ -14,6 +14,7 @@ from deskloom.dispatch.inline import InlineDispatcher
 from deskloom.dispatch.performing import Dispatcher, Perform
 from deskloom.embedders import open_choice
 from deskloom.errors import EmbedderUnavailable, IndexMismatch, IndexUnavailable, NotFound, SettingInvalid
+from deskloom.heap import share_heaps
 from deskloom.http import Ledger
 from deskloom.indexes import open_index
 from deskloom.model import Kind
@@ -85,6 +86,7 @@ async def open_app(
     An embedded record is brought to the current migration; a PostgreSQL one has to be (`deskloom db upgrade`).
     """
     async with AsyncExitStack() as stack:
+        share_heaps()
         _require_shareable(settings, own_index=index is None)
         record = open_record(settings.record_url())
         stack.push_async_callback(record.aclose)

@@ -286,6 +286,17 @@ class Agreement(RuleBasedStateMachine):
             }
             assert changed == dict.fromkeys(changed, 0), (stream, run.counts)
         assert self.rig.embedder.texts == before
+        assert self.do(self.verified()) == (True, True)
+
+    async def verified(self) -> tuple[bool, bool]:
+        """Whether `verify`, which looks on its own, finds the three copies equal too, and has nothing to mend."""
+        run = await self.rig.app.dispatcher.submit(
+            source="*", stream="verify", mode="verify", options={"deep": True, "source_check": True, "repair": True}
+        )
+        await self.rig.app.dispatcher.wait(run.id)
+        ended = await self.rig.run(run)
+        assert ended.report is not None, ended.errors
+        return ended.report["agree"], not any(ended.report["mended"].values())
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from deskloom.errors import EmbedderUnavailable, Unreadable
-from deskloom.heap import share_heaps
 from deskloom.protocols import Purpose, Vectors
 
 TOKEN_BUDGET = 384
@@ -72,7 +71,6 @@ class OnnxEmbedder:
         self.max_tokens = max_tokens - prompt - max(0, self._special - 2)
         if self.max_tokens <= 2:
             raise ValueError("its prompts leave no room for a text")
-        share_heaps()
         vectors, _ = self._run([_ids(tokenizer.encode("a printer"))])
         if vectors.ndim != 2 or not np.isfinite(vectors).all():
             raise ValueError("the model computes no finite vector for a short text")

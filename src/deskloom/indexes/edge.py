@@ -17,7 +17,6 @@ from uuid import UUID
 import qdrant_edge as engine
 
 from deskloom.errors import DeskloomError, HomeInUse, IndexUnavailable, InvalidRequest, NotFound
-from deskloom.heap import share_heaps
 from deskloom.indexes.checks import require_same
 from deskloom.indexes.points import engine_filter, engine_point, engine_query, stored_vectors
 from deskloom.indexes.shard import (
@@ -52,7 +51,6 @@ class EdgeIndex:
         self._spare = spare
         self._closed = False
         self._lock = _lock(root)
-        share_heaps()
         self._versions: dict[str, Version] = {}  # by collection, and by the name of a rebuild in progress
         self._kept: dict[str, Version] = {}  # by collection: replaced in this process, perhaps still in use
         self._mutex = threading.Lock()
