@@ -21,9 +21,10 @@ from deskloom.errors import (
     SettingInvalid,
     WrongProduct,
 )
+from deskloom.http.networks import is_private
 from deskloom.http.timing import Timing
 from deskloom.indexes.qdrant import QdrantIndex
-from deskloom.indexes.qdrant_server import is_private, open_qdrant
+from deskloom.indexes.qdrant_server import open_qdrant
 from deskloom.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from starlette.websockets import WebSocket
 
 from deskloom.api.errors import answer, answer_bug
 from deskloom.errors import Forbidden, TooLarge
+from deskloom.http.networks import is_loopback
 
 log = structlog.get_logger(__name__)
 
@@ -120,15 +120,3 @@ def _sane(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a name or address means this machine, whatever a name server says."""
-    if host is None:
-        return False
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

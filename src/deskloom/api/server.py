@@ -13,8 +13,8 @@ import uvicorn
 from deskloom.api import create_api
 from deskloom.api.access import Authority
 from deskloom.api.events import Pace
-from deskloom.api.guard import is_loopback
 from deskloom.errors import SettingInvalid
+from deskloom.http.networks import is_loopback
 from deskloom.wiring import App
 
 PATIENCE = 5

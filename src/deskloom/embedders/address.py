@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from deskloom.errors import SettingInvalid
+from deskloom.http.networks import is_loopback, is_private
 
 OPENAI = "https://api.openai.com/v1"
 _SETTING = "DESKLOOM_EMBEDDER_URL"
 _VERSION = re.compile(r"/v\d+$")
-_NEAR = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local")
 """Endings of names that only a private network gives out."""
 
 
@@ -39,29 +38,11 @@ def read_address(text: str, *, keyed: bool) -> str:
         raise _wrong(f"An address cannot start with {scheme}://.")
     if scheme == "http" and keyed and not is_loopback(host):
         raise _wrong(f"A key is not sent to {host} over plain http, where others can read it.")
-    if scheme == "http" and not _is_near(host):
+    if scheme == "http" and not is_private(host):
         raise _wrong(f"{host} is not in a private network, and over plain http others can read what is sent.")
     path = parts.path.rstrip("/").removesuffix("/embeddings").rstrip("/")
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}{f':{port}' if port else ''}{path if _VERSION.search(path) else f'{path}/v1'}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_near(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith(_NEAR)
-    return address.is_private or address.is_loopback or address.is_link_local
 
 
 def _wrong(problem: str) -> SettingInvalid:

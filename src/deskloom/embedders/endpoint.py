@@ -17,7 +17,8 @@ import httpx
 from deskloom.embedders.address import read_address
 from deskloom.embedders.answers import Malformed, read_answer, read_reason
 from deskloom.errors import CredentialsRefused, DeskloomError, EmbedderUnavailable, SettingInvalid
-from deskloom.http.budget import server_time, wait
+from deskloom.http.budget import wait
+from deskloom.http.headers import retry_after
 from deskloom.http.timing import Timing
 from deskloom.protocols import Vectors
 
@@ -152,12 +153,12 @@ class Endpoint:
             if code in _NO_MONEY:
                 remedy = "The account has nothing left to spend; top it up."
                 return _Trouble(what=f"refused{said}", again=False, remedy=remedy)
-            return _Trouble(what="limits its rate", limited=True, retry_after=self._retry_after(response))
+            return _Trouble(what="limits its rate", limited=True, retry_after=retry_after(response, self._timing))
         if status in _OF_TEXTS:
             return _Trouble(what=f"answered {status}{said}", again=False, texts=True, refused=True)
         if status in _OF_NOW:
-            return _Trouble(what=f"answered {status}", retry_after=self._retry_after(response))
-        return _Trouble(what=f"answered {status}{said}", texts=True, retry_after=self._retry_after(response))
+            return _Trouble(what=f"answered {status}", retry_after=retry_after(response, self._timing))
+        return _Trouble(what=f"answered {status}{said}", texts=True, retry_after=retry_after(response, self._timing))
 
     def _transport_trouble(self, error: httpx.TransportError) -> _Trouble:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -205,19 +206,6 @@ class Endpoint:
     def _bear(self, seconds: float, patience: Patience, what: str) -> None:
         if seconds > patience.longest_wait:
             raise self.unavailable(f"{what}; it can be asked again in {seconds:.0f} s.", retry_after=seconds)
-
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        """Seconds the server asks to wait: a number, or an HTTP date read against its own Date."""
-        text = response.headers.get("retry-after")
-        if text is None:
-            return None
-        try:
-            return max(float(text), 0)
-        except ValueError:
-            until = server_time(text)
-        if until is None:
-            return None
-        return max((until - (server_time(response.headers.get("date")) or self._timing.now())).total_seconds(), 0)
 
 
 _REMEDY_STRANGE = "Check that DESKLOOM_EMBEDDER_URL leads to an embedding server, and look into its log."

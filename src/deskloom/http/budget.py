@@ -11,8 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from math import inf
 
 from deskloom.http.ledger import LOAN, Account, Ledger, Loan
@@ -256,14 +255,3 @@ def read_number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if number is not None and 0 <= number < inf else None
-
-
-def server_time(text: str | None) -> datetime | None:
-    """An HTTP date as aware UTC."""
-    if text is None:
-        return None
-    try:
-        parsed = parsedate_to_datetime(text)
-    except (ValueError, IndexError):
-        return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

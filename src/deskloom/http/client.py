@@ -23,7 +23,8 @@ from deskloom.errors import (
     SourceUnavailable,
 )
 from deskloom.http.address import Address
-from deskloom.http.budget import Budget, server_time, wait
+from deskloom.http.budget import Budget, wait
+from deskloom.http.headers import retry_after, server_time
 from deskloom.http.ledger import Ledger
 from deskloom.http.meter import current_meter
 from deskloom.http.timing import Timing
@@ -186,7 +187,7 @@ class Client:
         if status == 403 or code == "account_suspended":
             return self._refusal(path, code)
         if status >= 500:
-            return _Trouble(f"answered {status}", _retry_after(response, self._timing))
+            return _Trouble(f"answered {status}", retry_after(response, self._timing))
         if 300 <= status < 400:
             raise SettingInvalid(
                 f"{self.title} answered with a redirect ({status} from {path}): its API is not at {self.address.host}. "
@@ -251,7 +252,7 @@ class Client:
 
     async def _obey(self, response: httpx.Response, path: str, kind: str, tries: int) -> None:
         """Wait out a 429: as long as the helpdesk said, however long that is (HELPDESK-APIS T36)."""
-        named = _retry_after(response, self._timing)
+        named = retry_after(response, self._timing)
         blind = min(2.0**tries, _LONGEST_BLIND_WAIT)
         seconds = (named or blind) + self._timing.chance()
         _log.info("%s limits its rate (429 from %s); waiting %.0f s", self.title, path, seconds)
@@ -298,20 +299,6 @@ def _fields(body: Any) -> list[dict[str, str | None]]:
         {name: str(row[name]) if row.get(name) is not None else None for name in ("field", "message", "code")}
         for row in rows
     ]
-
-
-def _retry_after(response: httpx.Response, timing: Timing) -> float | None:
-    """Seconds the helpdesk asks to wait: a number, or an HTTP date read against its own Date."""
-    text = response.headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        return max(float(text), 0)
-    except ValueError:
-        until = server_time(text)
-    if until is None:
-        return None
-    return max((until - (server_time(response.headers.get("date")) or timing.now())).total_seconds(), 0)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

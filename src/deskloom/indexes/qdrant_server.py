@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
 from qdrant_client import AsyncQdrantClient
 
 from deskloom.errors import SettingInvalid
+from deskloom.http.networks import is_private
 from deskloom.http.timing import Timing
 from deskloom.indexes.qdrant import QdrantIndex
 from deskloom.indexes.qdrant_calls import Calls
@@ -18,7 +18,6 @@ from deskloom.settings import Settings
 _PORT = 6333
 _HOST = re.compile(r"[^\s/\\<>\"{}|^`%]+")
 _EXAMPLE = "for example QDRANT_URL=http://localhost:6333"
-_PRIVATE_ENDS = (".local", ".localhost", ".internal", ".lan", ".svc", ".home.arpa")
 
 
 def open_qdrant(settings: Settings, *, timing: Timing | None = None) -> QdrantIndex:
@@ -44,14 +43,6 @@ def open_qdrant(settings: Settings, *, timing: Timing | None = None) -> QdrantIn
     )
     calls = Calls(address=f"{shown}:{port}", retries=settings.retries, timing=timing or Timing())
     return QdrantIndex(client, layout=_layout(settings), calls=calls)
-
-
-def is_private(host: str) -> bool:
-    """Whether a host is this machine or stands in a private network, as far as its name or address tells."""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith(_PRIVATE_ENDS)
 
 
 def _address(settings: Settings) -> SplitResult:
