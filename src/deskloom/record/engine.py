@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -150,12 +150,36 @@ def _parse(url: str) -> URL:
     )
 
 
+class _SqliteConnection(aiosqlite.Connection):
+    """A connection that ends its transaction before it is closed.
+
+    SQLAlchemy closes the connection of a task that was cancelled in mid-statement. The statement, which the traceback
+    still holds, would keep the transaction, and with it the lock, until it is collected as garbage.
+    """
+
+    async def close(self) -> None:
+        self._end()
+        await super().close()
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        self._end()
+        return super().stop()
+
+    def _end(self) -> None:
+        def roll_back() -> None:
+            if self._connection is not None:
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
+
+        self._tx.put_nowait((None, roll_back))
+
+
 async def _connect_sqlite(*args: Any, **options: Any) -> aiosqlite.Connection:
     """A connection on a thread of its own, which is gone again if the file cannot be opened.
 
     aiosqlite 0.22 only tells the thread to end; if the loop is closed before it did, the thread dies of an exception.
     """
-    connection = aiosqlite.connect(*args, **options)
+    connection = _SqliteConnection(lambda: sqlite3.connect(*args, **options), iter_chunk_size=64)
     thread = connection._thread
     thread.daemon = True  # as SQLAlchemy does where it connects itself
     try:
@@ -187,7 +211,7 @@ def _open_sqlite(url: URL, pool_size: int, busy: timedelta) -> AsyncEngine:
             # The cache (kB) is each connection's own; pages are in the system's cache anyway, once for all of them.
             for pragma in ("foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY", "cache_size=-4000"):
                 cursor.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error:
+        except BaseException:  # a cancelled task, too
             connection.close()  # the pool does not close what it could not finish opening
             raise
         cursor.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -189,8 +189,9 @@ async def uninterrupted(work: Awaitable[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not task.cancelled():
-            await asyncio.wait({task})
-            if not task.cancelled() and (error := task.exception()):
-                log.info("what was being stored when the run was stopped is not", error=str(error))
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # told to stop once more: it is about to
+                await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()):
+            log.info("what was being stored when the run was stopped is not", error=str(error))
         raise
