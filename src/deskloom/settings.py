@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         description="Tokens of a text that the server's model reads; without it what the server says, else 512.",
     )
     embedder_concurrency: int = Field(
-        4, ge=1, le=64, alias="DESKLOOM_EMBEDDER_CONCURRENCY", description="Requests to the server at the same time."
+        8, ge=1, le=64, alias="DESKLOOM_EMBEDDER_CONCURRENCY", description="Requests to the server at the same time."
     )
 
     dispatch: Literal["inline", "procrastinate"] = Field(

@@ -58,7 +58,7 @@ class HttpEmbedder:
         *,
         dimensions: int = 0,
         max_tokens: int | None = None,
-        concurrency: int = 4,
+        concurrency: int = 8,
         retries: int = 3,
         timeout: timedelta = timedelta(seconds=120),
     ) -> None:
@@ -263,7 +263,7 @@ async def open_openai(
     api_key: str | None = None,
     max_tokens: int | None = None,
     dimensions: int = 0,
-    concurrency: int = 4,
+    concurrency: int = 8,
     retries: int = 3,
     timeout: timedelta = timedelta(seconds=120),
     timing: Timing | None = None,
