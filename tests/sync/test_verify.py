@@ -16,16 +16,13 @@ import pytest
 from sqlalchemy import delete, insert, update
 from tests.rig import Install, Rig
 
-from deskloom import documents
-from deskloom.documents import ARTICLES, RULES, TICKETS, point_id
+from deskloom.documents import ARTICLES, TICKETS, point_id
 from deskloom.errors import LeaseLost
 from deskloom.model import Json
 from deskloom.protocols import Point, VectorIndex, Vectors, Words
 from deskloom.record import runs as record_runs
 from deskloom.record import tables
 from deskloom.record.documents import mark_stale
-from deskloom.record.published import find_standings
-from deskloom.record.rebuilds import building
 from deskloom.record.runs import Run
 from deskloom.sandbox.faults import Fault
 from deskloom.sandbox.generate import generate
@@ -33,7 +30,6 @@ from deskloom.sync.compare import Comparison
 from deskloom.sync.publish import Publisher
 from deskloom.sync.runs import ActiveRun
 from deskloom.sync.tally import count_points
-from deskloom.sync.vectors import fingerprint
 from deskloom.sync.verify import WHAT, verify
 
 Found = list[tuple[str, str, str | None]]
@@ -552,34 +548,6 @@ async def test_a_source_that_is_down_does_not_hide_what_is_wrong_in_the_index(ma
     assert (len(run.errors), run.errors[0].startswith("freshdesk tickets could not be compared: ")) == (1, True)
     made.desk.faults.clear()
     assert (await verified(made, source_check=True, collection=TICKETS)).state == "succeeded"
-
-
-async def test_a_rebuilt_copy_is_compared_by_what_the_record_says_it_holds(made: Rig) -> None:
-    """A copy in the making, with another model, agrees point by point; what it lacks or holds besides is named."""
-    index, items = made.app.index, await ready(made)
-    async with made.app.record.reading() as tx:
-        rows = await find_standings(tx, TICKETS, [("freshdesk", item, "") for item in items])
-    schema = documents.schema(TICKETS, made.embedder)
-    name = await index.begin_rebuild(replace(schema, embedder="new"))
-    copied = []
-    for row in rows.values():
-        point = await stored(made, ticket_point(row.item_id))
-        told = fingerprint("new", RULES, row.published, row.payload_hash or "")
-        copied.append(replace(point, payload=point.payload | {"hash": told}))
-    await index.upsert(name, copied)
-    facts = {"copy": building(TICKETS), "visibility": None, "error": None}
-    async with made.app.record.transaction() as tx:
-        for row in rows.values():
-            held = {part: getattr(row, part) for part in ("source", "item_id", "language", "version", "published")}
-            await tx.execute(insert(tables.index_copies).values(**facts, **held, payload_hash=row.payload_hash))
-    copy = Comparison(made.app.record, index, collection=TICKETS, stored_in=name, embedder="new")
-    assert ([one async for one in copy], copy.points, copy.documents, copy.pending) == ([], len(items), len(items), 0)
-    stranger = replace(copied[0], id=uuid4(), payload={})
-    await index.delete(name, [copied[0].id])
-    await index.upsert(name, [replace(copied[1], payload=copied[1].payload | {"hash": "0" * 64}), stranger])
-    copy = Comparison(made.app.record, index, collection=TICKETS, stored_in=name, embedder="new")
-    wrong = {(one.what, one.id) async for one in copy}
-    assert wrong == {("missing", copied[0].id), ("stale", copied[1].id), ("extra", stranger.id)}
 
 
 # ------------------------------------------------------------------------------------------------- an ordinary run

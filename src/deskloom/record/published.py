@@ -10,9 +10,8 @@ from sqlalchemy import Select, and_, case, func, literal, or_, select, tuple_, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.record.documents import UNCLAIMED, UNKNOWN, Key
-from deskloom.record.rebuilds import building
 from deskloom.record.statements import chunks
-from deskloom.record.tables import documents, index_copies
+from deskloom.record.tables import documents
 
 ItemKey = tuple[str, str, str]
 """A document within its collection: source, item id, language."""
@@ -77,10 +76,9 @@ async def read_standings(
     limit: int,
     source: str | None = None,
     after: ItemKey | None = None,
-    rebuilt: bool = False,
 ) -> list[Standing]:
-    """Documents in key order after a key. `rebuilt`: with what the copy that is being built holds for them."""
-    query = _rebuilt(collection) if rebuilt else _serving(collection)
+    """Documents in key order after a key."""
+    query = _serving(collection)
     if source is not None:
         query = query.where(documents.c.source == source)
     if after is not None:
@@ -89,13 +87,11 @@ async def read_standings(
     return [Standing(**row) for row in rows.mappings()]
 
 
-async def find_standings(
-    tx: AsyncConnection, collection: str, items: Iterable[ItemKey], *, rebuilt: bool = False
-) -> dict[ItemKey, Standing]:
+async def find_standings(tx: AsyncConnection, collection: str, items: Iterable[ItemKey]) -> dict[ItemKey, Standing]:
     """The documents of these keys that exist."""
     found: dict[ItemKey, Standing] = {}
     for chunk in chunks(sorted(set(items))):
-        query = _rebuilt(collection) if rebuilt else _serving(collection)
+        query = _serving(collection)
         for row in (await tx.execute(query.where(tuple_(*_ITEM).in_(chunk)))).mappings():
             standing = Standing(**row)
             found[standing.item] = standing
@@ -104,18 +100,6 @@ async def find_standings(
 
 def _serving(collection: str) -> Select[tuple[object, ...]]:
     return select(*(documents.c[name] for name in Standing.__slots__)).where(documents.c.collection == collection)
-
-
-def _rebuilt(collection: str) -> Select[tuple[object, ...]]:
-    """A copy being built says itself what it holds; it is right where it holds the document's present version."""
-    copy, columns = index_copies.c, documents.c
-    same = and_(copy.copy == building(collection), *(copy[name] == columns[name] for name in _NAMES))
-    current = and_(columns.state != "gone", copy.version == columns.version, copy.payload_hash.is_not(None))
-    state = case((columns.state == "gone", "gone"), (current, "ready"), else_="stale")
-    chosen = {"state": state.label("state"), "published": copy.published, "payload_hash": copy.payload_hash}
-    chosen |= {"claimed_by": literal(None).label("claimed_by"), "published_at": literal(None).label("published_at")}
-    query = select(*(chosen.get(name, columns[name]) for name in Standing.__slots__))
-    return query.select_from(documents.outerjoin(index_copies, same)).where(columns.collection == collection)
 
 
 async def tally(tx: AsyncConnection, collection: str, source: str) -> Tally:

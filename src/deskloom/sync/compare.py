@@ -68,22 +68,17 @@ class Comparison:
         *,
         collection: str,
         embedder: str,
-        stored_in: str | None = None,
         deep: bool = False,
         source: str | None = None,
         on_points: Callable[[int], None] = lambda count: None,
     ) -> None:
         """`embedder` is the name of the model that points are made with now.
 
-        `stored_in` is the name of a rebuilt copy: then that is compared, with what the record says it holds
-        (`record.rebuilds`) by `embedder` and the rules of today. `deep` also compares contents and vectors. With
-        `source` only its documents and points count, and points that name no source the record knows. `on_points` is
-        told how many points were looked at, whenever some were.
+        `deep` also compares contents and vectors. With `source` only its documents and points count, and points that
+        name no source the record knows. `on_points` is told how many points were looked at, whenever some were.
         """
         self.record, self.index = record, index
         self.collection, self.embedder, self.deep, self.source = collection, embedder, deep, source
-        self.rebuilt = stored_in is not None
-        self.name = stored_in or collection
         self.on_points = on_points
         self.points = self.documents = self.pending = self.outdated = 0
 
@@ -114,7 +109,7 @@ class Comparison:
         id = point_id(self.collection, row.source, row.item_id, row.language).bytes
         if row.settled:
             return id, bytes.fromhex(self._hash(row)), SETTLED
-        return id, bytes(32), LOST if row.lost and not self.rebuilt else PENDING
+        return id, bytes(32), LOST if row.lost else PENDING
 
     async def _scroll(self, table: Table) -> set[bytes]:
         """Note what the index holds; returns the ids of points that no document has."""
@@ -122,7 +117,7 @@ class Comparison:
         fields = ("hash", "source") if self.source else ("hash",)
         known = await self._sources() if self.source else frozenset()
         try:
-            async for batch in self.index.scroll(self.name, fields):
+            async for batch in self.index.scroll(self.collection, fields):
                 unknown = table.see([(id.bytes, payload.get("hash")) for id, payload in batch])
                 others = {place for place in unknown if self._of_another(batch[place][1], known)}
                 strangers |= {batch[place][0].bytes for place in unknown if place not in others}
@@ -171,7 +166,7 @@ class Comparison:
 
     def _judge(self, row: Standing, payload: Json | None, busy: frozenset[str]) -> tuple[What, str] | None:
         kind = _kind(self.collection)
-        if row.lost and not self.rebuilt:
+        if row.lost:
             if payload is not None or row.source in busy:
                 return None
             return "missing", f"{kind} {_key(row.item)} was published, and the index lost it; it waits to be published"
@@ -190,10 +185,8 @@ class Comparison:
         found = await examine(
             self.record,
             self.index,
-            self.name,
+            self.collection,
             rows,
-            embedder=self.embedder if self.rebuilt else None,
-            rules=RULES if self.rebuilt else None,
         )
         return await self._unmoved([(id, rows[id], what) for id, what in found.items()])
 
@@ -203,7 +196,7 @@ class Comparison:
             return []
         async with self.record.reading() as tx:
             items = [row.item for _, row, _ in wrong]
-            now = await find_standings(tx, self.collection, items, rebuilt=self.rebuilt)
+            now = await find_standings(tx, self.collection, items)
         return [
             Difference(
                 what=what,
@@ -225,7 +218,7 @@ class Comparison:
         held = await self._payloads([UUID(bytes=id) for id in ids])
         items = {id: item for id, payload in held.items() if (item := self._own(id, payload))}
         async with self.record.reading() as tx:
-            rows = await find_standings(tx, self.collection, items.values(), rebuilt=self.rebuilt)
+            rows = await find_standings(tx, self.collection, items.values())
             states = await checks.item_states(tx, self.collection, items.values())
             known = await checks.source_names(tx)
         return [
@@ -261,19 +254,16 @@ class Comparison:
     # ------------------------------------------------------------------------------------------------ small things
 
     def _hash(self, row: Standing) -> str:
-        embedder, rules = (self.embedder, RULES) if self.rebuilt else (row.embedder, row.rules)
-        return fingerprint(embedder or "", rules or 0, row.published, row.payload_hash or "")
+        return fingerprint(row.embedder or "", row.rules or 0, row.published, row.payload_hash or "")
 
     def _outdated(self, row: Standing) -> bool:
-        return not self.rebuilt and (row.embedder, row.rules) != (self.embedder, RULES)
+        return (row.embedder, row.rules) != (self.embedder, RULES)
 
     async def _pages(self, source: str | None) -> AsyncIterator[list[Standing]]:
         after: ItemKey | None = None
         while True:
             async with self.record.reading() as tx:
-                rows = await read_standings(
-                    tx, self.collection, source=source, after=after, limit=PAGE, rebuilt=self.rebuilt
-                )
+                rows = await read_standings(tx, self.collection, source=source, after=after, limit=PAGE)
             if not rows:
                 return
             yield rows
@@ -281,7 +271,7 @@ class Comparison:
 
     async def _payloads(self, ids: Sequence[UUID]) -> Mapping[UUID, Json]:
         try:
-            return await self.index.retrieve(self.name, ids)
+            return await self.index.retrieve(self.collection, ids)
         except NotFound:
             return {}
 

@@ -43,23 +43,16 @@ class Truth:
 
 
 async def examine(
-    record: Record,
-    index: VectorIndex,
-    name: str,
-    rows: Mapping[UUID, Standing],
-    *,
-    embedder: str | None = None,
-    rules: int | None = None,
+    record: Record, index: VectorIndex, collection: str, rows: Mapping[UUID, Standing]
 ) -> dict[UUID, Wrong]:
     """Which of these points, whose hashes are right, hold something else, and what.
 
-    `name` is the copy of the index to look in; `embedder` and `rules` are those it was made with, None: as each row
-    says. Vectors whose texts are not cached are not compared. Where the rules have changed since, words are not either.
+    Vectors whose texts are not cached are not compared. Where the rules have changed since, words are not either.
     """
-    truths = await _truths(record, rows, embedder, RULES if rules is None else rules, rebuilt=rules is not None)
+    truths = await _truths(record, rows)
     try:
-        payloads = await index.retrieve(name, list(rows))
-        vectors = await index.vectors(name, list(rows))
+        payloads = await index.retrieve(collection, list(rows))
+        vectors = await index.vectors(collection, list(rows))
     except NotFound:
         return {}
 
@@ -72,24 +65,22 @@ async def examine(
     return await asyncio.to_thread(judge)
 
 
-async def _truths(
-    record: Record, rows: Mapping[UUID, Standing], embedder: str | None, rules: int, *, rebuilt: bool
-) -> dict[UUID, Truth]:
+async def _truths(record: Record, rows: Mapping[UUID, Standing]) -> dict[UUID, Truth]:
     truths = {id: Truth(row) for id, row in rows.items()}
     ids = {row.item: id for id, row in rows.items()}
-    current = [row for row in rows.values() if rebuilt or row.rules == rules]
+    current = [row for row in rows.values() if row.rules == RULES]
     for _, group in groupby(sorted(current, key=lambda row: row.item), key=lambda row: row.source):
         built = await build(record, [_claim(row) for row in group])
         for claim, document in built.documents:
             truths[ids[claim.source, claim.item_id, claim.language]].document = document
     models: dict[str, set[str]] = {}
     for row in rows.values():
-        models.setdefault(embedder or row.embedder or "", set()).update(row.published.values())
+        models.setdefault(row.embedder or "", set()).update(row.published.values())
     async with record.reading() as tx:
         cached = {model: await embeddings.load_vectors(tx, model, hashes) for model, hashes in models.items()}
         weighed = {model: await embeddings.load_weights(tx, model, hashes) for model, hashes in models.items()}
     for truth in truths.values():
-        model = embedder or truth.standing.embedder or ""
+        model = truth.standing.embedder or ""
         truth.vectors, truth.weights = cached[model], weighed[model]
     return truths
 
