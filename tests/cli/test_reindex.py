@@ -129,7 +129,8 @@ def test_search_answers_while_it_is_built_and_a_kill_costs_no_text(synced: Termi
     (run,) = ended.json_lines()
     assert (ended.status, run["state"], run["takeovers"]) == (0, "succeeded", 1)
     assert f"Going on with run {run['id']} (* support_tickets) that was interrupted.\n" in ended.err
-    assert run["counts"]["embedded"] == cost["texts"]
+    # A batch that was cached, but not counted before the kill, is not embedded again: two tickets of up to three texts.
+    assert cost["texts"] - 2 * 3 <= run["counts"]["embedded"] <= cost["texts"]
     assert answers(synced) == 5
     assert synced.run("verify", "--deep").status == 0
 
