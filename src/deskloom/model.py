@@ -22,6 +22,7 @@ class Kind(StrEnum):
     COMPANY = "company"
     AGENT = "agent"
     CODES = "codes"
+    HOURS = "hours"
 
 
 class TicketState(StrEnum):
@@ -63,9 +64,54 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeEntry:
+    """Time that an agent worked on a ticket, in whole seconds; `worked_at` is when, by the source's own word.
+
+    A timer that still runs is no entry yet.
+    """
+
+    external_id: int
+    ticket_id: int
+    seconds: int
+    billable: bool = True
+    worked_at: datetime | None = None
+    agent_id: int | None = None
+    note: str | None = None
+    started_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSheet:
+    """Every time entry within a scope: of one ticket, or worked at or after `since` and before `before`.
+
+    What the record has of a ticket beyond its sheet was deleted. What it has in a span of time beyond the sheet is a
+    suspect only (its work date may have been moved); the ticket's own sheet, from `Source.fetch`, proves it.
+    """
+
+    entries: tuple[TimeEntry, ...]
+    ticket_id: int | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    stamp: str | None = None
+
+    kind = Kind.HOURS
+
+    @property
+    def key(self) -> str:
+        if self.ticket_id is not None:
+            return str(self.ticket_id)
+        return f"{self.since.isoformat() if self.since else ''}/{self.before.isoformat() if self.before else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """A ticket with everything that was said. `messages` is None when they could not be read: unknown, not empty.
 
+    `time_entries` is None when they could not be read, or are not read with tickets at this source. `workspace_id` is
+    the part of a Freshservice account that the ticket belongs to.
     `stamp` is the source's change mark; None means "read it again when it is seen next".
     Codes (status, priority, channel) are the account's own numbers; their labels are `Codes`.
     """
@@ -86,6 +132,9 @@ class Ticket:
     responder_id: int | None = None
     group_id: int | None = None
     company_id: int | None = None
+    workspace_id: int | None = None
+    resolution_html: str | None = None
+    resolution_text: str | None = None
     tags: tuple[str, ...] = ()
     custom_fields: Json = field(default_factory=dict)
     created_at: datetime | None = None
@@ -95,6 +144,7 @@ class Ticket:
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
     messages: tuple[Message, ...] | None = None
+    time_entries: tuple[TimeEntry, ...] | None = None
     raw: Json = field(default_factory=dict)
 
     kind = Kind.TICKET
@@ -172,6 +222,7 @@ class Company:
     name: str | None = None
     description: str | None = None
     account_number: str | None = None
+    workspace_id: int | None = None
     domains: tuple[str, ...] = ()
     custom_fields: Json = field(default_factory=dict)
     created_at: datetime | None = None
@@ -230,7 +281,7 @@ class Tombstone:
     stamp: str | None = None
 
 
-Record = Ticket | Article | Contact | Company | Agent | Codes | Tombstone
+Record = Ticket | Article | Contact | Company | Agent | Codes | TimeSheet | Tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
-    kind: Literal["freshdesk"]
+    kind: Literal["freshdesk", "freshservice"]
     domain: str = Field(min_length=1)
     api_key: SecretStr
     api_key_env: str | None = None
@@ -77,6 +78,17 @@ class Settings(BaseSettings):
         "account_number",
         alias="FRESHDESK_ACCOUNT_FIELD",
         description="The company field that holds the customer's account number.",
+    )
+    freshservice_domain: str | None = Field(
+        None, alias="FRESHSERVICE_DOMAIN", description="The account: `acme`, `acme.freshservice.com` or a URL."
+    )
+    freshservice_api_key: SecretStr | None = Field(
+        None, alias="FRESHSERVICE_API_KEY", description="An agent's API key; it reads what that agent may read."
+    )
+    freshservice_account_field: str = Field(
+        "account_number",
+        alias="FRESHSERVICE_ACCOUNT_FIELD",
+        description="The department field (of MSP accounts also the client's) that holds the account number.",
     )
     sources: tuple[SourceSettings, ...] = Field(
         (), alias="DESKLOOM_SOURCES", description="More helpdesks, as JSON; see `deskloom.toml` below."
@@ -174,6 +186,25 @@ class Settings(BaseSettings):
     concurrency: int = Field(
         8, ge=1, le=64, alias="DESKLOOM_CONCURRENCY", description="Requests to one helpdesk at the same time."
     )
+    hours_days: int = Field(
+        45,
+        ge=1,
+        le=3660,
+        alias="DESKLOOM_HOURS_DAYS",
+        description="Days back that time entries are read again, since one that is logged late touches no ticket.",
+    )
+    default_hours: Decimal = Field(
+        Decimal("0.25"),
+        ge=0,
+        le=24,
+        alias="DESKLOOM_DEFAULT_HOURS",
+        description="What a ticket without time entries counts as where hours are used; it is never stored.",
+    )
+    billing_by: Literal["work", "close"] = Field(
+        "work",
+        alias="DESKLOOM_BILLING_BY",
+        description="The month that hours are billed in: that of their `work` date, or of the ticket's `close`.",
+    )
     max_delete_share: float = Field(
         0.2,
         ge=0,
@@ -203,6 +234,8 @@ class Settings(BaseSettings):
         "models_dir",
         "freshdesk_domain",
         "freshdesk_api_key",
+        "freshservice_domain",
+        "freshservice_api_key",
         "qdrant_url",
         "qdrant_host",
         "qdrant_api_key",
@@ -260,23 +293,21 @@ class Settings(BaseSettings):
     def helpdesks(self) -> tuple[SourceSettings, ...]:
         """The configured helpdesk accounts: those of `deskloom.toml`, and the one in the environment."""
         found = list(self.sources)
-        if self.freshdesk_domain and self.freshdesk_api_key:
-            found.append(
-                SourceSettings(
-                    name="freshdesk",
-                    kind="freshdesk",
-                    domain=self.freshdesk_domain,
-                    api_key=self.freshdesk_api_key,
-                    account_field=self.freshdesk_account_field,
+        for kind, domain, key, account_field in (
+            ("freshdesk", self.freshdesk_domain, self.freshdesk_api_key, self.freshdesk_account_field),
+            ("freshservice", self.freshservice_domain, self.freshservice_api_key, self.freshservice_account_field),
+        ):
+            if domain and key:
+                entry = {"name": kind, "kind": kind, "domain": domain, "api_key": key, "account_field": account_field}
+                found.append(SourceSettings.model_validate(entry))
+            elif domain or key:
+                prefix = kind.upper()
+                missing = f"{prefix}_API_KEY" if domain else f"{prefix}_DOMAIN"
+                raise SettingInvalid(
+                    f"{missing} is not set, but its counterpart is. Set both, for example "
+                    f"{prefix}_DOMAIN=acme {prefix}_API_KEY=your-key",
+                    setting=missing,
                 )
-            )
-        elif self.freshdesk_domain or self.freshdesk_api_key:
-            missing = "FRESHDESK_API_KEY" if self.freshdesk_domain else "FRESHDESK_DOMAIN"
-            raise SettingInvalid(
-                f"{missing} is not set, but its counterpart is. Set both, for example "
-                "FRESHDESK_DOMAIN=acme FRESHDESK_API_KEY=your-key",
-                setting=missing,
-            )
         names = [source.name for source in found]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise SettingInvalid(f'Two sources are called "{twice}". Give each its own name.', setting="sources")

@@ -18,7 +18,8 @@ from deskloom.settings import Settings, SourceSettings
 from deskloom.sources import KINDS
 from deskloom.sources import open_source as open_configured
 from deskloom.sources.freshdesk import FreshdeskSource
-from deskloom.sources.freshdesk.mapping import account_number, choice_labels, instant, integer, text
+from deskloom.sources.freshdesk.mapping import choice_labels
+from deskloom.sources.freshworks.values import account_number, instant, integer, text
 
 # ------------------------------------------------------------------------------------------------------ single values
 

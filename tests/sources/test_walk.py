@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deskloom.sources.freshdesk.reader import Rows
-from deskloom.sources.freshdesk.walk import Place, overlapping, walk
+from deskloom.sources.freshworks.reader import Rows
+from deskloom.sources.freshworks.walk import Place, overlapping, walk
 
 
 @given(covered=st.integers(0, 60_000))

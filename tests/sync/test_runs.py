@@ -12,7 +12,7 @@ from tests.rig import Install, Rig
 from deskloom.record import failures, tables
 from deskloom.sandbox.faults import Fault
 from deskloom.sandbox.generate import generate
-from deskloom.sources.freshdesk.reader import BATCH
+from deskloom.sources.freshworks.reader import BATCH
 from deskloom.sync.pull import MOST_IN_A_ROW
 
 

@@ -67,6 +67,7 @@ companies = Table(
     Column("name", CleanText),
     Column("description", CleanText),
     Column("account_number", CleanText),
+    Column("workspace_id", BigInteger),
     Column("domains", json_type(), nullable=False),
     Column("custom_fields", json_type(), nullable=False),
     Column("created_at", UtcTime),
@@ -146,6 +147,9 @@ tickets = Table(
     Column("responder_id", BigInteger),
     Column("group_id", BigInteger),
     Column("company_id", BigInteger),
+    Column("workspace_id", BigInteger),
+    Column("resolution_html", CleanText),
+    Column("resolution_text", CleanText),
     Column("tags", json_type(), nullable=False),
     Column("custom_fields", json_type(), nullable=False),
     Column("created_at", UtcTime),
@@ -156,6 +160,7 @@ tickets = Table(
     Column("closed_at", UtcTime),
     Column("listed_at", UtcTime, nullable=False),  # updated_at, else created_at, else 1970: what lists are sorted by
     Column("messages_fingerprint", CleanText),  # NULL: the messages could not be read yet
+    Column("hours_fingerprint", CleanText),  # NULL: the time entries were never read as a whole
     *_written(),
     PrimaryKeyConstraint("source", "external_id"),
 )
@@ -193,6 +198,26 @@ messages = Table(
     PrimaryKeyConstraint("source", "ticket_id", "external_id"),
     ForeignKeyConstraint(["source", "ticket_id"], ["tickets.source", "tickets.external_id"], ondelete="CASCADE"),
 )
+
+time_entries = Table(
+    "time_entries",
+    metadata,
+    Column("source", CleanText, nullable=False),
+    Column("external_id", BigInteger, nullable=False),
+    Column("ticket_id", BigInteger, nullable=False),  # no foreign key: an entry may be listed before its ticket
+    Column("agent_id", BigInteger),
+    Column("billable", Boolean, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("worked_at", UtcTime),
+    Column("note", CleanText),
+    Column("started_at", UtcTime),
+    Column("created_at", UtcTime),
+    Column("updated_at", UtcTime),
+    *_written(),
+    PrimaryKeyConstraint("source", "external_id"),
+)
+Index(None, time_entries.c.source, time_entries.c.ticket_id)
+Index(None, time_entries.c.source, time_entries.c.worked_at)
 
 articles = Table(
     "articles",

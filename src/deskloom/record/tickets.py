@@ -26,7 +26,7 @@ TICKETS = Copies(
 )
 _DEAD = (TicketState.DELETED, TicketState.SPAM)
 _MESSAGE_FIELDS = tuple(part.name for part in fields(Message) if part.name != "raw")
-_TICKET_FIELDS = tuple(part.name for part in fields(Ticket) if part.name not in {"raw", "messages"})
+_TICKET_FIELDS = tuple(part.name for part in fields(Ticket) if part.name not in {"raw", "messages", "time_entries"})
 
 MESSAGE_ORDER = (messages.c.created_at.is_(None), messages.c.created_at, messages.c.external_id)
 """Oldest first; those without a time last. Spelled so that both databases agree on where nulls go."""

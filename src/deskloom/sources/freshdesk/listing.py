@@ -9,11 +9,11 @@ from datetime import datetime
 from deskloom.errors import SourceRejected, SourceUnavailable
 from deskloom.model import Agent, Article, Company, Contact, Json, Kind, Record, TicketState, Tombstone
 from deskloom.protocols import Listed, nothing_known
-from deskloom.sources.freshdesk.mapping import EPOCH, instant, ticket_stamp, ticket_state
 from deskloom.sources.freshdesk.people import BLOCKED, FilteredStream, WholeStream
-from deskloom.sources.freshdesk.reader import Absent
 from deskloom.sources.freshdesk.solutions import SolutionStream, Walked
 from deskloom.sources.freshdesk.tickets import PASSES, TicketStream, Window
+from deskloom.sources.freshworks.reader import Absent
+from deskloom.sources.freshworks.values import EPOCH, instant, ticket_stamp, ticket_state
 
 _DEAD = (TicketState.DELETED, TicketState.SPAM)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from deskloom.errors import AccessRefused, SourceUnavailable, Unreadable
 from deskloom.model import ItemFailure, Json, Kind, Message, Ticket, TicketState
-from deskloom.sources.freshdesk.mapping import ticket_stamp, ticket_state, to_message, to_ticket
-from deskloom.sources.freshdesk.reader import Absent, Reader
+from deskloom.sources.freshdesk.mapping import to_message, to_ticket
+from deskloom.sources.freshworks.reader import Absent, Reader
+from deskloom.sources.freshworks.values import ticket_stamp, ticket_state
 
 Outcome = tuple[Ticket, ItemFailure | None]
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from deskloom.errors import AccessRefused, SourceRejected
 from deskloom.model import Agent, Codes, Company, Contact, Cursor, ItemFailure, Json, Kind, Page, Record, Tombstone
 from deskloom.protocols import Known
-from deskloom.sources.freshdesk.mapping import EPOCH, FIXED_CODES, code_table, instant, iso, to_agent, to_codes
-from deskloom.sources.freshdesk.reader import BATCH, OVERLAP, Absent, Reader, Rows
-from deskloom.sources.freshdesk.walk import Mark, Place, mark, walk
+from deskloom.sources.freshdesk.mapping import FIXED_CODES, to_agent, to_codes
+from deskloom.sources.freshworks.reader import BATCH, OVERLAP, Absent, Reader, Rows
+from deskloom.sources.freshworks.values import EPOCH, code_table, instant, iso
+from deskloom.sources.freshworks.walk import Mark, Place, mark, walk
 
 LIST_EVERY = timedelta(days=1)
 """How often lists without an update filter are read again."""

@@ -10,9 +10,10 @@ from typing import Any
 from deskloom.errors import AccessRefused, SourceRejected, Unreadable
 from deskloom.model import Article, Cursor, Json, Kind, Page
 from deskloom.protocols import Known
-from deskloom.sources.freshdesk.mapping import instant, integer, text, texts, to_article
+from deskloom.sources.freshdesk.mapping import to_article
 from deskloom.sources.freshdesk.messages import first_error
-from deskloom.sources.freshdesk.reader import BATCH, Absent, Reader
+from deskloom.sources.freshworks.reader import BATCH, Absent, Reader
+from deskloom.sources.freshworks.values import instant, integer, text, texts
 
 
 @dataclass(slots=True)

@@ -13,11 +13,12 @@ from deskloom.model import Cursor, Json, Kind, Page, Record
 from deskloom.protocols import Known, Listed, Stream, nothing_known
 from deskloom.sources.freshdesk import tickets
 from deskloom.sources.freshdesk.listing import list_agents, list_articles, list_people, list_tickets
-from deskloom.sources.freshdesk.mapping import integer, iso, object_of, text, to_agent, to_company, to_contact
+from deskloom.sources.freshdesk.mapping import to_agent, to_company, to_contact
 from deskloom.sources.freshdesk.messages import TicketReader
 from deskloom.sources.freshdesk.people import CONTACTS, FilteredStream, WholeStream
-from deskloom.sources.freshdesk.reader import OVERLAP, Absent, Reader
 from deskloom.sources.freshdesk.solutions import SolutionStream
+from deskloom.sources.freshworks.reader import FRESHDESK, OVERLAP, Absent, Reader
+from deskloom.sources.freshworks.values import integer, iso, object_of, text
 
 _SCOPES = {1: "global", 2: "group", 3: "restricted"}
 
@@ -46,7 +47,7 @@ class FreshdeskSource:
         self.account = client.address.host
         self._client = client
         self._account_field = account_field
-        self._reader = Reader(client)
+        self._reader = Reader(client, FRESHDESK)
         self._children = TicketReader(self._reader)
         self._solutions = SolutionStream(self._reader)
 

@@ -12,10 +12,11 @@ from typing import Any
 from deskloom.errors import WindowStuck
 from deskloom.model import Cursor, ItemFailure, Json, Kind, Page, Ticket, TicketState
 from deskloom.protocols import Known
-from deskloom.sources.freshdesk.mapping import EPOCH, instant, iso, text, ticket_stamp, ticket_state, to_ticket
+from deskloom.sources.freshdesk.mapping import to_ticket
 from deskloom.sources.freshdesk.messages import Outcome, TicketReader
-from deskloom.sources.freshdesk.reader import BATCH, OVERLAP, Reader, Rows
-from deskloom.sources.freshdesk.walk import Mark, Place, Step, mark, walk
+from deskloom.sources.freshworks.reader import BATCH, OVERLAP, Reader, Rows
+from deskloom.sources.freshworks.values import EPOCH, instant, iso, text, ticket_stamp, ticket_state
+from deskloom.sources.freshworks.walk import Mark, Place, Step, mark, walk
 
 PASSES = (TicketState.ACTIVE, TicketState.DELETED, TicketState.SPAM)
 WHOLE_EVERY = timedelta(days=1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deskloom.model import Json
-from deskloom.sources.freshdesk.reader import SIZE, Rows
+from deskloom.sources.freshworks.reader import SIZE, Rows
 
 Get = Callable[[int, int], Awaitable[Rows]]
 """One page of the list, by number and size."""

@@ -1,4 +1,4 @@
-"""The Freshdesk paths and how a list ends: what every stream of this source reads through."""
+"""The paths of an account, how its lists end, and how a body is unwrapped: what every stream reads through."""
 
 from __future__ import annotations
 
@@ -24,6 +24,23 @@ Params = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """Which of the two products an account is. `wrapped`: bodies stand under a name, as in {"tickets": []} (3.1)."""
+
+    title: str
+    wrapped: bool
+    sister: str
+
+    @property
+    def setting(self) -> str:
+        return f"{self.title.upper()}_DOMAIN"
+
+
+FRESHDESK = Product("Freshdesk", False, "Freshservice")
+FRESHSERVICE = Product("Freshservice", True, "Freshdesk")
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """One page of a list. `more`: another page follows; None when neither a Link header nor its absence tells."""
 
@@ -39,13 +56,14 @@ class Absent(Exception):
 class Reader:
     """Asks one account. Remembers whether it sends Link headers, since then their absence is the end (T8, T9)."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, product: Product) -> None:
         self.client = client
+        self.product = product
         self._links = False
         self._unpaged = {"ticket fields"}
 
     async def page(self, path: str, params: Params, *, kind: str, cost: float = 1, refusals: int | None = None) -> Rows:
-        """One page of a list; raises `Absent`, and `WrongProduct` for an answer wrapped as Freshservice does."""
+        """One page of a list; raises `Absent`, and `WrongProduct` for an answer wrapped as the sister product does."""
         answer = await self._get(path, params, kind, cost, refusals)
         rows = self._rows(answer.body, path)
         self._links = self._links or answer.more is not None
@@ -82,9 +100,11 @@ class Reader:
         body = (await self._get(path, params or {}, kind, 1, refusals)).body
         if not isinstance(body, dict):
             raise self._odd(path)
-        if "id" not in body and len(body) == 1 and isinstance(next(iter(body.values())), dict):
-            raise self._other_product(path)
-        return body
+        inside = [value for value in body.values() if isinstance(value, dict)]
+        wrapped = "id" not in body and bool(inside)
+        if wrapped is not self.product.wrapped:
+            raise self._other_product(path) if wrapped or "id" in body else self._odd(path)
+        return inside[0] if wrapped else body
 
     async def required(self, path: str, params: Params, *, kind: str, cost: float = 1) -> Rows:
         """A page of a list that every account has; where it is absent, there is no such account."""
@@ -96,9 +116,9 @@ class Reader:
     def nowhere(self, path: str) -> SettingInvalid:
         host = self.client.address.host
         return SettingInvalid(
-            f"There is no Freshdesk at {host} (404 from {API}{path}). "
-            f"Set FRESHDESK_DOMAIN to the account's own domain, for example acme.freshdesk.com.",
-            setting="FRESHDESK_DOMAIN",
+            f"There is no {self.product.title} at {host} (404 from {API}{path}). Set {self.product.setting} to the "
+            f"account's own domain, for example acme.{self.product.title.lower()}.com.",
+            setting=self.product.setting,
         )
 
     async def _get(self, path: str, params: Params, kind: str, cost: float, refusals: int | None) -> Answer:
@@ -108,16 +128,19 @@ class Reader:
         return answer
 
     def _rows(self, body: Any, path: str) -> list[Json]:
-        if isinstance(body, list):
-            return [row for row in body if isinstance(row, dict)]
-        if isinstance(body, dict) and any(isinstance(value, list) for value in body.values()):
+        """The rows of a list. A wrapped one is the one member that is a list: its name is not always the right one."""
+        lists = [value for value in body.values() if isinstance(value, list)] if isinstance(body, dict) else []
+        if isinstance(body, list) is self.product.wrapped and (isinstance(body, list) or lists):
             raise self._other_product(path)
-        raise self._odd(path)
+        if not isinstance(body, list) and not lists:
+            raise self._odd(path)
+        return [row for row in (body if isinstance(body, list) else lists[0]) if isinstance(row, dict)]
 
     def _other_product(self, path: str) -> WrongProduct:
+        product = self.product
         return WrongProduct(
-            f"{self.client.address.host} answers {API}{path} as Freshservice does, but Freshdesk is expected. "
-            f"Give the domain of a Freshdesk account.",
+            f"{self.client.address.host} answers {API}{path} as {product.sister} does, but {product.title} is "
+            f"expected. Give the domain of a {product.title} account.",
             path=path,
         )
 

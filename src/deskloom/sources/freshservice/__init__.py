@@ -1,0 +1,5 @@
+"""A Freshservice account as a source."""
+
+from deskloom.sources.freshservice.source import FreshserviceSource
+
+__all__ = ["FreshserviceSource"]
