@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from deskloom.sandbox import Clock, Desk, SandboxServer, generate
+from deskloom.sandbox import Clock, Desk, FreshserviceDesk, SandboxServer, generate, generate_freshservice
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -16,6 +16,18 @@ NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 @pytest.fixture
 def desk() -> Desk:
     return generate(seed=1, tickets=60, articles=24, clock=Clock(NOW))
+
+
+@pytest.fixture
+def service() -> FreshserviceDesk:
+    """The same content at Freshservice, in three workspaces."""
+    return generate_freshservice(seed=1, tickets=60, articles=24, clock=Clock(NOW))
+
+
+@pytest.fixture
+def msp() -> FreshserviceDesk:
+    """The same content at Freshservice for MSPs: its workspaces are clients."""
+    return generate_freshservice(seed=1, tickets=60, articles=24, msp=True, clock=Clock(NOW))
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +61,17 @@ def api(server: SandboxServer, clients: tuple[httpx.Client, httpx.Client]) -> ht
 @pytest.fixture
 def control(server: SandboxServer, clients: tuple[httpx.Client, httpx.Client]) -> httpx.Client:
     return clients[1]
+
+
+@pytest.fixture
+def fs(running: SandboxServer, service: FreshserviceDesk, clients: tuple[httpx.Client, httpx.Client]) -> httpx.Client:
+    """The API of the Freshservice account."""
+    running.desk = service
+    return clients[0]
+
+
+@pytest.fixture
+def fs_msp(running: SandboxServer, msp: FreshserviceDesk, clients: tuple[httpx.Client, httpx.Client]) -> httpx.Client:
+    """The API of the MSP's account."""
+    running.desk = msp
+    return clients[0]

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from deskloom.sandbox import Desk, SandboxServer
-from deskloom.sandbox.limits import Limits
 
 OPEN = {"updated_since": "2020-01-01T00:00:00Z"}
 
@@ -81,7 +80,7 @@ def test_body_rules(api: httpx.Client) -> None:
 
 def test_limits_of_growth(desk: Desk, api: httpx.Client) -> None:
     """The 21st ticket list within a minute is refused with the seconds to wait, and passes after them (T36)."""
-    desk.limits = Limits("growth", desk.clock)
+    desk.limits = desk.limits.on("growth")
     answers = [api.get("tickets", params=OPEN) for _ in range(21)]
     last = answers[-1]
     assert [answer.status_code for answer in answers] == [200] * 20 + [429]
@@ -94,14 +93,14 @@ def test_limits_of_growth(desk: Desk, api: httpx.Client) -> None:
 
 def test_account_limit_counts_invalid_requests(desk: Desk, api: httpx.Client) -> None:
     """On the trial plan 50 requests a minute pass, wrong ones included."""
-    desk.limits = Limits("trial", desk.clock)
+    desk.limits = desk.limits.on("trial")
     codes = [api.get("nothing").status_code for _ in range(49)] + [api.get("agents/me").status_code for _ in range(2)]
     assert codes == [404] * 49 + [200, 429]
 
 
 def test_total_of_the_endpoint(desk: Desk, api: httpx.Client) -> None:
     """By switch the headers tell the endpoint's window, so one counter is not enough (rule 8)."""
-    desk.limits, desk.switches = Limits("pro", desk.clock), replace(desk.switches, rate_total="endpoint")
+    desk.limits, desk.switches = desk.limits.on("pro"), replace(desk.switches, rate_total="endpoint")
     totals = [api.get(path).headers["x-ratelimit-total"] for path in ("tickets", "contacts", "companies")]
     assert totals == ["100", "100", "400"]
 
@@ -131,3 +130,12 @@ def test_suspended_account(desk: Desk, api: httpx.Client) -> None:
     answer = api.put("tickets/1", json={"status": 2})
     assert (answer.status_code, answer.json()["code"]) == (403, "account_suspended")
     assert api.get("tickets/1").status_code == 200
+
+
+def test_plan_gates(api: httpx.Client, desk: Desk) -> None:
+    """An endpoint that the plan lacks answers 403 `require_feature`, whatever is asked of it; the others answer."""
+    desk.switches = replace(desk.switches, gated=("tickets/[id]/time_entries",))
+    answer = api.get("/tickets/9/time_entries")
+    assert (answer.status_code, answer.json()["code"]) == (403, "require_feature")
+    codes = (api.post("/tickets/9/time_entries", json={}).status_code, api.get("/time_entries").status_code)
+    assert codes == (403, 200)

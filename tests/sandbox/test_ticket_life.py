@@ -221,3 +221,13 @@ def test_search(desk: Desk, api: httpx.Client) -> None:
     early = api.get("search/tickets", params=query).json()["results"]
     desk.clock.advance(181)
     assert (early, [r["id"] for r in api.get("search/tickets", params=query).json()["results"]]) == ([], [number])
+
+
+def test_whether_time_moves_a_ticket(api: httpx.Client, desk: Desk) -> None:
+    """A time entry leaves `updated_at`, as was seen; an account may be set to move it."""
+    for value in (False, True):
+        desk.switches = replace(desk.switches, time_entry_bumps=value)
+        before = api.get("/tickets/9").json()["updated_at"]
+        desk.clock.advance(60)
+        assert api.post("/tickets/9/time_entries", json={"time_spent": "00:10"}).status_code == 201
+        assert (api.get("/tickets/9").json()["updated_at"] != before) is value

@@ -19,7 +19,9 @@ def _number(text: str) -> int:
 
 
 def sandbox(
-    product: Annotated[str, typer.Option(metavar="NAME", help="Which helpdesk to be: freshdesk.")] = "freshdesk",
+    product: Annotated[
+        str, typer.Option(metavar="NAME", help="Which helpdesk to be: freshdesk or freshservice.")
+    ] = "freshdesk",
     folder: Annotated[
         Path | None, typer.Option("--from", metavar="FOLDER", help="Serve real questions from this folder instead.")
     ] = None,
@@ -27,8 +29,9 @@ def sandbox(
         int, typer.Option(parser=parse_port, metavar="PORT", help="Port on 127.0.0.1; 0: a free one.")
     ] = 8800,
     plan: Annotated[
-        str, typer.Option(metavar="PLAN", help="Rate limits: none, trial, growth, pro, enterprise or hourly.")
+        str, typer.Option(metavar="PLAN", help="Rate limits: none, trial or starter, growth, pro, enterprise, hourly.")
     ] = "none",
+    msp: Annotated[bool, typer.Option("--msp", help="Freshservice of an MSP: its workspaces are clients.")] = False,
     tickets: Annotated[int, typer.Option(parser=_number, metavar="N", help="Tickets to make up.")] = 120,
     articles: Annotated[int, typer.Option(parser=_number, metavar="N", help="Help articles to make up.")] = 24,
     seed: Annotated[int, typer.Option(metavar="N", help="Another number makes up other content.")] = 1,
@@ -44,9 +47,8 @@ def sandbox(
         known = ", ".join(box.PRODUCTS)
         raise exits.Ended(exits.USAGE, f'The sandbox cannot be "{product}". Choose one of: {known}')
     try:
-        desk = box.load_sumo(folder, plan=plan) if folder else box.generate(seed, tickets, articles, plan=plan)
-        run(_serve(desk, port))
-    except (ValueError, FileNotFoundError) as error:  # a plan there is not, a folder without the data
+        run(_serve(box.make(product, folder, plan, seed, tickets, articles, msp=msp), port))
+    except (ValueError, FileNotFoundError) as error:  # a plan or mode there is not, a folder without the data
         raise exits.Ended(exits.USAGE, str(error)) from error
     except OSError as error:
         raise exits.Ended(exits.FAILED, f"{error.strerror or error}. Choose another port: --port 8801") from error
@@ -62,5 +64,6 @@ async def _serve(desk: Any, port: int) -> None:
     with SandboxServer(desk, port=port) as server:
         say(f"The sandbox serves {counted(len(desk.tickets), 'ticket')} at {server.url}")
         say("Sync it from another terminal:")
-        say(f"FRESHDESK_DOMAIN={server.url} FRESHDESK_API_KEY={desk.key} deskloom sync all")
+        name = desk.product.name.upper()
+        say(f"{name}_DOMAIN={server.url} {name}_API_KEY={desk.key} deskloom sync all")
         await asyncio.Event().wait()

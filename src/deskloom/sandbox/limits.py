@@ -1,6 +1,6 @@
 """Rate limits by plan: an account-wide window, smaller windows per endpoint, and what each answer says of them.
 
-Figures: HELPDESK-APIS 2.3. `none` has no limits; `hourly` is an account that was never moved to minute windows.
+Each product has its own plans; `NONE` has no limits, `HOURLY` is an account that was never moved to minute windows.
 """
 
 from __future__ import annotations
@@ -22,23 +22,8 @@ class Plan:
     seconds: int = 60
 
 
-def _parts(create: int, update: int, tickets: int, contacts: int) -> dict[str, int]:
-    return {
-        "POST /tickets": create,
-        "PUT /tickets/[id]": update,
-        "GET /tickets": tickets,
-        "GET /contacts": contacts,
-    }
-
-
-PLANS: Mapping[str, Plan] = {
-    "none": Plan(None),
-    "trial": Plan(50),
-    "growth": Plan(200, _parts(80, 80, 20, 20)),
-    "pro": Plan(400, _parts(160, 160, 100, 100)),
-    "enterprise": Plan(700, _parts(280, 280, 200, 200)),
-    "hourly": Plan(3000, seconds=3600),
-}
+NONE = Plan(None)
+HOURLY = Plan(3000, seconds=3600)
 
 
 @dataclass(slots=True)
@@ -50,11 +35,12 @@ class _Window:
 class Limits:
     """Counts what an account has used. Time comes from the sandbox's clock."""
 
-    def __init__(self, plan: str, clock: Clock) -> None:
-        if plan not in PLANS:
-            raise ValueError(f"There is no rate plan {plan!r}; choose one of {', '.join(PLANS)}.")
+    def __init__(self, plan: str, clock: Clock, plans: Mapping[str, Plan]) -> None:
+        if plan not in plans:
+            raise ValueError(f"There is no rate plan {plan!r}; choose one of {', '.join(plans)}.")
         self.name = plan
-        self.plan = PLANS[plan]
+        self.plan = plans[plan]
+        self._plans = plans
         self._clock = clock
         self._windows: dict[str, _Window] = {}
 
@@ -86,6 +72,10 @@ class Limits:
             "x-ratelimit-used-currentrequest": str(0 if full else credits),
         }
         return headers, max(math.ceil(max(w.ends for w in full) - now), 1) if full else None
+
+    def on(self, plan: str) -> Limits:
+        """The same account on another plan, with nothing used yet."""
+        return Limits(plan, self._clock, self._plans)
 
     def reset(self) -> None:
         self._windows.clear()

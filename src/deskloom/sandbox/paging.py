@@ -15,12 +15,12 @@ DEFAULT_SIZE = 30
 LARGEST_SIZE = 100
 
 
-def page_of(call: Call, *, size_message: str) -> tuple[int, int]:
-    """(page, per_page) of a call. Raises the 400 for numbers out of range."""
+def page_of(call: Call, *, size_message: str, size: int = DEFAULT_SIZE) -> tuple[int, int]:
+    """(page, per_page) of a call, with pages of `size` unless it says. Raises the 400 for numbers out of range."""
     page = _whole(call, "page", 1)
     if page < 1:
         raise invalid("page", "It should be a Positive Integer")
-    size = _whole(call, "per_page", DEFAULT_SIZE)
+    size = _whole(call, "per_page", size)
     if not 1 <= size <= LARGEST_SIZE:
         raise invalid("per_page", size_message)
     return page, size

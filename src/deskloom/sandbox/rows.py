@@ -6,11 +6,22 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
+from deskloom.sandbox.clock import shift
+
 Row = dict[str, Any]
 """One object as the helpdesk would send it; members that start with `_` are the sandbox's own and are never sent."""
 
 Place = Callable[[Row], tuple[Hashable, str]]
 """Where a row stands in an order: its bucket (for example "deleted") and its sort key within it."""
+
+
+def sent(row: Row) -> Row:
+    """Without the sandbox's own members, and with the row's own offset where it has one."""
+    offset = row.get("_offset")
+    out = {name: value for name, value in row.items() if name[0] != "_"}
+    if offset:
+        out |= {name: shift(out[name], offset) for name in ("created_at", "updated_at") if out.get(name)}
+    return out
 
 
 class Rows:

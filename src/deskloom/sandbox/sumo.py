@@ -1,20 +1,26 @@
-"""Lays a folder of real support questions (Mozilla Support, CC BY-SA 3.0) over a Freshdesk account.
+"""Lays a folder of real support questions (Mozilla Support, CC BY-SA 3.0) over a Freshdesk or Freshservice account.
 
 A question becomes a ticket with the question's id; its answers become replies (incoming: by the asker); the most
 frequent helpers become agents, everyone else a contact; articles stand in categories and folders by product and topic.
+Freshservice's account has customers with account numbers, private notes and time entries besides, all of them made up.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from deskloom.sandbox import freshservice
 from deskloom.sandbox.clock import Clock
 from deskloom.sandbox.freshdesk import Desk, Switches
 from deskloom.sandbox.freshdesk.fields import ticket_fields
+from deskloom.sandbox.freshservice import FreshserviceDesk
+from deskloom.sandbox.generate.customers import add_customers, add_notes
+from deskloom.sandbox.generate.freshservice import lay_over
 from deskloom.sandbox.rows import Row
 
 FILES = ("tickets.jsonl.gz", "tickets_without_replies.jsonl.gz", "kb_articles.jsonl.gz")
@@ -50,6 +56,25 @@ def load_sumo(
     desk.conversations.fill(message for question in questions for message in _messages(question, people))
     _articles(desk, list(_lines(where / FILES[2])))
     return desk
+
+
+def load_sumo_freshservice(
+    folder: str | Path,
+    *,
+    seed: int = 1,
+    msp: bool = False,
+    clock: Clock | None = None,
+    switches: freshservice.Switches | None = None,
+    plan: str = "none",
+    key: str = "sandbox",
+) -> FreshserviceDesk:
+    """The same questions at Freshservice, with customers, notes and hours by seed. Raises `FileNotFoundError` too."""
+    desk = FreshserviceDesk(clock=clock, switches=switches, plan=plan, key=key, name="Sumo", msp=msp)
+    told = load_sumo(folder, clock=desk.clock)
+    chance = random.Random(f"deskloom sandbox sumo {seed}")
+    add_customers(told, chance)
+    add_notes(told, chance)
+    return lay_over(told, desk, chance)
 
 
 def _lines(path: Path) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deskloom.sandbox.answers import Answer, Call, allow
 from deskloom.sandbox.freshdesk import shapes
 from deskloom.sandbox.freshdesk.desk import Desk
-from deskloom.sandbox.freshdesk.listing import choice_of, paged
+from deskloom.sandbox.listing import choice_of, paged
 from deskloom.sandbox.paging import PAGING
 from deskloom.sandbox.rows import Row
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from deskloom.sandbox.answers import Answer, Call, Refused, allow, invalid, unexpected
+from deskloom.sandbox.bodies import body_of, required
 from deskloom.sandbox.freshdesk import shapes
-from deskloom.sandbox.freshdesk.bodies import body_of, required
 from deskloom.sandbox.freshdesk.desk import Desk
-from deskloom.sandbox.freshdesk.listing import choice_of, number_of, paged, since_of
-from deskloom.sandbox.freshdesk.tickets import purge_ticket
+from deskloom.sandbox.life import purge_ticket, touch_customer
+from deskloom.sandbox.listing import changed, choice_of, number_of, paged, since_of
 from deskloom.sandbox.paging import PAGING
-from deskloom.sandbox.rows import Row, Rows
+from deskloom.sandbox.rows import Row
 
 _CONTACT_LIST = PAGING | {"email", "mobile", "phone", "company_id", "state", "contact_type", "unique_external_id"}
 _CONTACT: dict[str, type] = {
@@ -37,7 +37,7 @@ def list_contacts(desk: Desk, call: Call) -> Answer:
     for name in spellings:
         since = since_of(call, name)
         if since is not None:
-            ids = _changed(desk, desk.contacts, shelf, since)
+            ids = changed(desk, desk.contacts, shelf, since)
     equal: Row = {
         name: call.query[name]
         for name in ("email", "mobile", "phone", "contact_type", "unique_external_id")
@@ -54,16 +54,6 @@ def list_contacts(desk: Desk, call: Call) -> Answer:
             row["id"] for row in rows if all({**defaults, **row}.get(name) == value for name, value in equal.items())
         ]
     return paged(desk, call, ids, lambda key: shapes.contact(desk, desk.contacts.get(key) or {}, view=False))
-
-
-def _changed(desk: Desk, rows: Rows, shelf: str, since: str) -> list[int]:
-    """Ids of rows changed since then, in alphabetical order; cheap where all or few of them changed."""
-    start = rows.since("updated", shelf, since, inclusive=desk.switches.updated_since_inclusive)
-    names = rows.ids("name", shelf)
-    if start == 0:
-        return names
-    recent = {key for _, key in rows.order("updated", shelf)[start:]}
-    return [key for key in names if key in recent] if recent else []
 
 
 def view_contact(desk: Desk, call: Call) -> Answer:
@@ -100,10 +90,7 @@ def change_contact(desk: Desk, row: Row, body: Row) -> Row:
     if body.get("custom_fields"):
         members["custom_fields"] = {**row.get("custom_fields", {}), **body["custom_fields"]}
     desk.contacts.change(row["id"], **members)
-    if desk.switches.customer_edit_bumps:
-        for ticket in desk.tickets:
-            if ticket.get("requester_id") == row["id"]:
-                desk.bump(ticket["id"])
+    touch_customer(desk, requester_id=row["id"])
     return row
 
 
@@ -172,7 +159,7 @@ def _unique_email(desk: Desk, body: Row, own: int | None) -> None:
 def list_companies(desk: Desk, call: Call) -> Answer:
     allow(call.query, PAGING | {"updated_since"})
     since = since_of(call)
-    ids = desk.companies.ids("name", "all") if since is None else _changed(desk, desk.companies, "all", since)
+    ids = desk.companies.ids("name", "all") if since is None else changed(desk, desk.companies, "all", since)
     return paged(desk, call, ids, lambda key: shapes.company(desk, desk.companies.get(key) or {}))
 
 
@@ -208,10 +195,7 @@ def change_company(desk: Desk, row: Row, body: Row) -> Row:
     if body.get("custom_fields"):
         members["custom_fields"] = {**row.get("custom_fields", {}), **body["custom_fields"]}
     desk.companies.change(row["id"], **members)
-    if desk.switches.customer_edit_bumps:
-        for ticket in desk.tickets:
-            if ticket.get("company_id") == row["id"]:
-                desk.bump(ticket["id"])
+    touch_customer(desk, company_id=row["id"])
     return row
 
 

@@ -1,27 +1,15 @@
-"""Which path and verb is answered by what, who may ask, and what it costs."""
+"""Freshdesk's endpoints, who may ask them, and what they cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from deskloom.sandbox.answers import Answer, Call, Refused
+from deskloom.sandbox.answers import Answer, Call
 from deskloom.sandbox.freshdesk import account, finding, hours, people, solutions, talk, tickets
 from deskloom.sandbox.freshdesk.desk import Desk
+from deskloom.sandbox.routes import Routes, ticket_credits
 
-Handler = Callable[[Desk, Call], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """An endpoint: its name for counting and limits, its handler, whether it needs an administrator."""
-
-    name: str
-    handler: Handler
-    admin: bool = False
-
-
-_TABLE: dict[str, Handler] = {
+_TABLE: dict[str, Callable[[Desk, Call], Answer]] = {
     "GET tickets": tickets.list_tickets,
     "POST tickets": tickets.create_ticket,
     "GET tickets/[id]": tickets.view_ticket,
@@ -100,52 +88,14 @@ _TABLE: dict[str, Handler] = {
     "PUT solutions/articles/[id]/[lang]": solutions.translate_article,
 }
 
-_ADMIN = ("agents", "groups", "company_fields", "contact_fields", "products", "roles")
-_LANGUAGE_PARENTS = frozenset({"categories", "folders", "subfolders", "articles", "[id]"})
+ROUTES = Routes(
+    _TABLE,
+    admin=("agents", "groups", "company_fields", "contact_fields", "products", "roles"),
+    open_to_all=("agents/me",),
+    language_after=("categories", "folders", "subfolders", "articles", "[id]"),
+)
 
 
-def _build() -> dict[str, dict[str, Route]]:
-    routes: dict[str, dict[str, Route]] = {}
-    for line, handler in _TABLE.items():
-        verb, path = line.split(" ")
-        admin = path.split("/")[0] in _ADMIN and path != "agents/me"
-        routes.setdefault(path, {})[verb] = Route(f"{verb} /{path}", handler, admin)
-    return routes
-
-
-ROUTES = _build()
-
-
-def find(verb: str, path: str) -> tuple[str, tuple[int, ...], str | None, dict[str, Route]]:
-    """(template, ids, language, routes by verb) of a path below /api/v2; no routes when it does not exist."""
-    parts = path.split("/")
-    ids = tuple(int(part) for part in parts if part.isdigit() and part.isascii())
-    parts = ["[id]" if part.isdigit() and part.isascii() else part for part in parts]
-    template = "/".join(parts)
-    if template in ROUTES:
-        return template, ids, None, ROUTES[template]
-    if parts[0] == "solutions" and len(parts) > 2 and parts[-2] in _LANGUAGE_PARENTS:
-        template = "/".join([*parts[:-1], "[lang]"])
-        return template, ids, parts[-1], ROUTES.get(template, {})
-    return template, ids, None, {}
-
-
-def pick(routes: dict[str, Route], verb: str) -> Route:
-    if not routes:
-        raise Refused(404)
-    if verb not in routes:
-        raise Refused(405)
-    return routes[verb]
-
-
-def credits_of(desk: Desk, template: str, verb: str, query: dict[str, str]) -> int:
-    """What a request costs: includes are extra, two each on lists and one each on views (HELPDESK-APIS 2.3)."""
-    includes = {part for part in query.get("include", "").split(",") if part}
-    if verb != "GET" or not includes:
-        return 1
-    if template == "tickets":
-        return 1 + 2 * len(includes)
-    if template in ("tickets/[id]", "tickets/archived/[id]"):
-        talks = desk.switches.view_conversations_credits - 1 if "conversations" in includes else 0
-        return 1 + len(includes - {"conversations"}) + talks
-    return 1
+def credits_of(desk: Desk, template: str, query: dict[str, str]) -> int:
+    """What a GET costs: includes are extra, two each on lists and one each on views (HELPDESK-APIS 2.3)."""
+    return ticket_credits(desk, template, query, views=("tickets/[id]", "tickets/archived/[id]"))

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from deskloom.sandbox.clock import shift
 from deskloom.sandbox.freshdesk import blanks
-from deskloom.sandbox.rows import Row
+from deskloom.sandbox.rows import Row, sent
+from deskloom.sandbox.text import plain
+
+__all__ = ["agent", "company", "contact", "conversation", "plain", "requester", "sent", "ticket", "time_entry"]
 
 if TYPE_CHECKING:
     from deskloom.sandbox.freshdesk.desk import Desk
 
-_TAG = re.compile(r"<[^>]*>")
-_STYLE = re.compile(r"<(style|script)\b.*?</\1>", re.S | re.I)
 _HIDDEN = frozenset({"description", "description_text", "stats", "attachments"})
-
-
-def plain(markup: str | None) -> str | None:
-    """The server's own plain text, as rough as the real one: each tag becomes a space."""
-    if markup is None:
-        return None
-    text = _TAG.sub(" ", _STYLE.sub(" ", markup)) if "<" in markup else markup
-    return html.unescape(text).strip(" ") if "&" in text or "<" in markup else text
-
-
-def sent(row: Row) -> Row:
-    """Without the sandbox's own members, and with the row's own offset where it has one."""
-    offset = row.get("_offset")
-    out = {name: value for name, value in row.items() if name[0] != "_"}
-    if offset:
-        out |= {name: shift(out[name], offset) for name in ("created_at", "updated_at") if out.get(name)}
-    return out
 
 
 def ticket(desk: Desk, row: Row, includes: Iterable[str] = (), *, view: bool = False) -> Row:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from deskloom.sandbox.answers import Answer, Call, Refused, allow, invalid
+from deskloom.sandbox.bodies import body_of, required
 from deskloom.sandbox.freshdesk import blanks, shapes
-from deskloom.sandbox.freshdesk.bodies import body_of, required
 from deskloom.sandbox.freshdesk.desk import Desk
-from deskloom.sandbox.freshdesk.listing import paged
+from deskloom.sandbox.listing import paged
 from deskloom.sandbox.paging import PAGING
 from deskloom.sandbox.rows import Row, Rows
 

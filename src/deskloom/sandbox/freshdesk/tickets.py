@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from deskloom.sandbox.answers import Answer, Call, Refused, allow, denied, invalid
-from deskloom.sandbox.clock import stamp
+from deskloom.sandbox import life
+from deskloom.sandbox.answers import Answer, Call, Refused, allow, invalid
+from deskloom.sandbox.bodies import body_of, required
 from deskloom.sandbox.freshdesk import shapes
-from deskloom.sandbox.freshdesk.bodies import body_of, required
-from deskloom.sandbox.freshdesk.desk import EPOCH, Desk, ticket_state
-from deskloom.sandbox.freshdesk.listing import choice_of, includes_of, number_of, paged, since_of
-from deskloom.sandbox.freshdesk.talk import add_message
+from deskloom.sandbox.freshdesk.desk import Desk
+from deskloom.sandbox.life import (
+    add_message,
+    change_ticket,
+    hide_ticket,
+    purge_ticket,
+    show_ticket,
+    status_stats,
+    ticket_state,
+    visible,
+)
+from deskloom.sandbox.listing import choice_of, includes_of, number_of, paged, since_of, window
 from deskloom.sandbox.paging import PAGING
 from deskloom.sandbox.rows import Row
 
@@ -53,9 +61,9 @@ def _found(desk: Desk, call: Call) -> list[int]:
     descending = choice_of(call, "order_type", ("asc", "desc"), "desc") == "desc"
     since = since_of(call)
     state = chosen if chosen in ("spam", "deleted") else "live"
-    entries = _window(desk, state, order or "created_at", since)
+    entries = window(desk, state, order or "created_at", since)
     if state == "live" and desk.switches.archived_listed:
-        entries = sorted(entries + _window(desk, "archived", order or "created_at", since))
+        entries = sorted(entries + window(desk, "archived", order or "created_at", since))
     ids = [key for _, key in entries]
     wanted = _wanted(desk, call, chosen)
     if wanted:
@@ -65,21 +73,6 @@ def _found(desk: Desk, call: Call) -> list[int]:
     elif order == "created_at" and since is not None:
         ids.sort(key=lambda key: ((desk.tickets.get(key) or {})["created_at"], key))
     return ids[::-1] if descending else ids
-
-
-def _window(desk: Desk, state: str, order: str, since: str | None) -> list[tuple[str, int]]:
-    """The tickets of a state that the time window lets through, in the order that decided it."""
-    if since is not None:
-        start = desk.tickets.since("updated", state, since, inclusive=desk.switches.updated_since_inclusive)
-        return desk.tickets.order("updated", state)[start:]
-    month = stamp(desk.clock.now() - timedelta(days=30))
-    if state != "live" and not desk.switches.deleted_window:
-        month = EPOCH
-    start = desk.tickets.since("created", state, month)
-    entries = desk.tickets.order("created", state)[start:]
-    if order == "updated_at":
-        return sorted(((desk.tickets.get(key) or {})["updated_at"], key) for _, key in entries)
-    return entries
 
 
 def _wanted(desk: Desk, call: Call, chosen: str | None) -> Any:
@@ -104,15 +97,15 @@ def _equals(row: Row, equal: Row) -> bool:
 def view_ticket(desk: Desk, call: Call) -> Answer:
     allow(call.query, frozenset({"include"}))
     includes = includes_of(call, VIEW_INCLUDES)
-    row = desk.tickets.get(call.id)
-    if row is None:
+    return Answer(body=shapes.ticket(desk, viewable(desk, call.id), includes, view=True))
+
+
+def viewable(desk: Desk, key: int) -> Row:
+    """A ticket that its own path shows: not an archived one, and a deleted one if the account shows those."""
+    row = visible(desk, key)
+    if ticket_state(row) == "archived" and desk.switches.archived_view == 404:
         raise Refused(404)
-    state = ticket_state(row)
-    if state == "archived" and desk.switches.archived_view == 404:
-        raise Refused(404)
-    if state == "deleted" and desk.switches.deleted_view != 200:
-        raise Refused(404) if desk.switches.deleted_view == 404 else denied()
-    return Answer(body=shapes.ticket(desk, row, includes, view=True))
+    return row
 
 
 def view_archived(desk: Desk, call: Call) -> Answer:
@@ -123,13 +116,6 @@ def view_archived(desk: Desk, call: Call) -> Answer:
 def delete_archived(desk: Desk, call: Call) -> Answer:
     purge_ticket(desk, _archived(desk, call.id)["id"])
     return Answer(204)
-
-
-def purge_ticket(desk: Desk, key: int) -> None:
-    """Remove a ticket for good, and what was said on it: no list and no id leads to it any more."""
-    desk.tickets.drop(key)
-    for message in desk.conversations.ids("ticket", key):
-        desk.conversations.drop(message)
 
 
 def _archived(desk: Desk, key: int) -> Row:
@@ -192,23 +178,10 @@ def create_ticket(desk: Desk, call: Call) -> Answer:
 
 def open_ticket(desk: Desk, body: Row) -> Row:
     """A new ticket from the members of a request; an unknown requester becomes a contact."""
-    now = desk.stamp()
-    row = {
-        name: value
-        for name, value in body.items()
-        if name not in ("email", "phone", "name", "unique_external_id", "twitter_id", "facebook_id")
-    }
-    if not row.get("requester_id"):
-        row["requester_id"] = _requester(desk, body)
-    if "company_id" not in row:
-        row["company_id"] = (desk.contacts.get(row["requester_id"]) or {}).get("company_id")
-    row |= {
-        "id": desk.new_id("ticket", desk.tickets, 1),
-        "created_at": now,
-        "updated_at": now,
-        "stats": {"status_updated_at": now},
-    }
-    desk.tickets.put(row)
+    members = {**body, "requester_id": body.get("requester_id") or _requester(desk, body)}
+    if "company_id" not in members:
+        members["company_id"] = (desk.contacts.get(members["requester_id"]) or {}).get("company_id")
+    row = life.open_ticket(desk, members)
     if not body.get("due_by"):
         desk.plan_due(row["id"])
     return row
@@ -244,39 +217,9 @@ def update_ticket(desk: Desk, call: Call) -> Answer:
     return Answer(body=shapes.ticket(desk, row, view=True))
 
 
-def change_ticket(desk: Desk, row: Row, body: Row) -> Row:
-    """Apply members to a ticket as an agent's edit would: the clock of each status is kept in `stats`."""
-    members = {name: value for name, value in body.items() if name not in ("email", "phone", "name", "custom_fields")}
-    if body.get("custom_fields"):
-        members["custom_fields"] = {**row.get("custom_fields", {}), **body["custom_fields"]}
-    if "status" in body and body["status"] != row.get("status", 2):
-        members["stats"] = _status_stats(row, body["status"], desk.stamp())
-    return desk.bump(row["id"], **members)
-
-
-def _status_stats(row: Row, status: int, now: str) -> Row:
-    stats = {**row.get("stats", {}), "status_updated_at": now}
-    if status == 4:
-        stats["resolved_at"] = now
-    elif status == 5:
-        stats |= {"closed_at": now, "resolved_at": stats.get("resolved_at") or now}
-    else:
-        if row.get("status") in (4, 5):
-            stats["reopened_at"] = now
-        stats |= {"resolved_at": None, "closed_at": None}
-        stats["pending_since"] = now if status == 3 else None
-    return stats
-
-
 def delete_ticket(desk: Desk, call: Call) -> Answer:
     hide_ticket(desk, live(desk, call.id), deleted=True)
     return Answer(204)
-
-
-def hide_ticket(desk: Desk, row: Row, **mark: bool) -> None:
-    """Delete a ticket or mark it as spam."""
-    moved = {"updated_at": desk.stamp()} if desk.switches.delete_bumps else {}
-    desk.tickets.change(row["id"], **mark, **moved)
 
 
 def restore_ticket(desk: Desk, call: Call) -> Answer:
@@ -285,12 +228,6 @@ def restore_ticket(desk: Desk, call: Call) -> Answer:
         raise Refused(404)
     show_ticket(desk, row)
     return Answer(204)
-
-
-def show_ticket(desk: Desk, row: Row) -> None:
-    """Undo a deletion or a spam mark."""
-    moved = {"updated_at": desk.stamp()} if desk.switches.restore_bumps else {}
-    desk.tickets.change(row["id"], deleted=False, spam=False, **moved)
 
 
 _NOTE: dict[str, type] = {"body": str, "private": bool}
@@ -324,5 +261,5 @@ def merge(desk: Desk, agent_id: int, primary: Row, others: list[Row], body: Row)
             "private": True,
         }
         add_message(desk, other, note["body"], user_id=agent_id, private=note.get("private", True), source=2, bump=bump)
-        stats = _status_stats(other, 5, desk.stamp())
+        stats = status_stats(other, 5, desk.stamp())
         desk.tickets.change(other["id"], status=5, stats=stats, **({"updated_at": desk.stamp()} if bump else {}))

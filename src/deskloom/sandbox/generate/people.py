@@ -20,7 +20,7 @@ _FIRST_CONTACT_ORG = 1_848_295_627_395_446_001
 def fill_people(desk: Desk, chance: random.Random, now: datetime, contacts: int, companies: int, agents: int) -> None:
     made = stamp(now - timedelta(days=700))
     account = [104_233 + 917 * number for number in range(companies)]
-    desk.companies.fill(_company(number, account[number], made) for number in range(companies))
+    desk.companies.fill(company(number, account[number], made) for number in range(companies))
     desk.agents.fill(_agent(number, made) for number in range(agents))
     groups = ("First line", "Network team", "Business systems")
     desk.groups.fill(
@@ -48,7 +48,8 @@ def fill_people(desk: Desk, chance: random.Random, now: datetime, contacts: int,
     desk.contact_fields = [_company_field(5, "name", "default_name"), _company_field(6, "email", "default_email")]
 
 
-def _company(number: int, account: int, made: str) -> Row:
+def company(number: int, account: int, made: str) -> Row:
+    """The nth customer; the sixth has no account number."""
     base = _NAMES[number % len(_NAMES)]
     name = base if number < len(_NAMES) else f"{base} {number // len(_NAMES) + 1}"
     row: Row = {

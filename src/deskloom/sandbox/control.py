@@ -5,30 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
+from deskloom.sandbox import edits, state
 from deskloom.sandbox.answers import Answer
 from deskloom.sandbox.clock import parse_input
 from deskloom.sandbox.faults import Fault
-from deskloom.sandbox.freshdesk import state
-from deskloom.sandbox.freshdesk.desk import Desk
-from deskloom.sandbox.freshdesk.edits import Editor, perform
-from deskloom.sandbox.freshdesk.switches import Switches
-from deskloom.sandbox.limits import Limits
 from deskloom.sandbox.rows import Row
 
+if TYPE_CHECKING:
+    from deskloom.sandbox.desk import HelpDesk
 
-def control(desk: Desk, verb: str, path: str, query: str, body: bytes) -> Answer:
+
+def control(desk: HelpDesk[Any], verb: str, path: str, query: str, body: bytes) -> Answer:
     """Answer a control request; what it cannot do is said in `error`."""
     try:
         given = json.loads(body) if body else {}
         members = dict(parse_qsl(query))
         if path.startswith("state/"):
             return _state(desk, path.removeprefix("state/"), members)
-        handler = _HANDLERS.get((verb, path))
+        handlers = {**_HANDLERS, **desk.product.controls}
+        handler = handlers.get((verb, path))
         if handler is None:
-            known = ", ".join(f"{method} /_sandbox/{name}" for method, name in _HANDLERS)
+            known = ", ".join(f"{method} /_sandbox/{name}" for method, name in handlers)
             return Answer(
                 404, {"error": f"There is no {verb} /_sandbox/{path}. There are: {known}, GET /_sandbox/state/KIND"}
             )
@@ -37,16 +37,17 @@ def control(desk: Desk, verb: str, path: str, query: str, body: bytes) -> Answer
         return Answer(400, {"error": str(error)})
 
 
-def _state(desk: Desk, kind: str, members: Row) -> Answer:
-    if kind not in state.kinds(desk):
-        return Answer(404, {"error": f"There is no kind {kind!r}; there are {', '.join(state.kinds(desk))}"})
+def _state(desk: HelpDesk[Any], kind: str, members: Row) -> Answer:
+    kinds = desk.product.tables(desk)
+    if kind not in kinds:
+        return Answer(404, {"error": f"There is no kind {kind!r}; there are {', '.join(kinds)}"})
     rows, after = state.page(desk, kind, int(members.get("after", 0)), int(members.get("limit", 1000)))
     return Answer(body={"rows": rows, "next": after})
 
 
-def _summary(desk: Desk, _: Row) -> Row:
+def _summary(desk: HelpDesk[Any], _: Row) -> Row:
     return {
-        "product": "freshdesk",
+        "product": desk.product.name,
         "name": desk.name,
         "languages": desk.languages,
         "plan": desk.limits.name,
@@ -55,11 +56,11 @@ def _summary(desk: Desk, _: Row) -> Row:
     }
 
 
-def _clock_row(desk: Desk, _: Row) -> Row:
+def _clock_row(desk: HelpDesk[Any], _: Row) -> Row:
     return {"now": desk.clock.stamp(), "frozen": desk.clock.frozen}
 
 
-def _set_clock(desk: Desk, given: Row) -> Row:
+def _set_clock(desk: HelpDesk[Any], given: Row) -> Row:
     """`advance` seconds; `freeze` or `run`: true, or a time to freeze at or run from."""
     for name, act in (("freeze", desk.clock.freeze), ("run", desk.clock.run)):
         if given.get(name):
@@ -73,83 +74,87 @@ def _set_clock(desk: Desk, given: Row) -> Row:
     return _clock_row(desk, {})
 
 
-def _faults(desk: Desk, _: Row) -> Row:
+def _faults(desk: HelpDesk[Any], _: Row) -> Row:
     return {"faults": [fault.as_row() for fault in desk.faults.rules], "hooks": len(desk.faults.hooks)}
 
 
-def _add_fault(desk: Desk, given: Row) -> Row:
+def _add_fault(desk: HelpDesk[Any], given: Row) -> Row:
     for row in given.get("faults", [given]):
         desk.faults.add(Fault(**row))
     return _faults(desk, {})
 
 
-def _clear_faults(desk: Desk, _: Row) -> Row:
+def _clear_faults(desk: HelpDesk[Any], _: Row) -> Row:
     desk.faults.clear()
     return _faults(desk, {})
 
 
-def _add_hook(desk: Desk, given: Row) -> Row:
+def _add_hook(desk: HelpDesk[Any], given: Row) -> Row:
     """`do` (a list of steps) happens just before the `nth` request that matches."""
     steps = list(given["do"])
 
     def act() -> None:
         for step in steps:
-            perform(desk, step)
+            edits.perform(desk, step)
 
     desk.faults.before(given["match"], act, nth=int(given.get("nth", 1)))
     return _faults(desk, {})
 
 
-def _edit(desk: Desk, given: Row) -> Row:
+def _edit(desk: HelpDesk[Any], given: Row) -> Row:
     """The steps of `do`, or `count` random edits by `seed`."""
     if "do" in given:
-        return {"done": [perform(desk, step) for step in given["do"]]}
-    editor = Editor(desk, int(given.get("seed", 0)))
+        return {"done": [edits.perform(desk, step) for step in given["do"]]}
+    editor = desk.product.editor(desk, int(given.get("seed", 0)))
     return {"done": [editor.edit() for _ in range(int(given.get("count", 1)))]}
 
 
-def _calls(desk: Desk, given: Row) -> Row:
+def _calls(desk: HelpDesk[Any], given: Row) -> Row:
     return desk.calls.as_row(log=str(given.get("log", "")).lower() in ("1", "true"))
 
 
-def _reset_calls(desk: Desk, _: Row) -> Row:
+def _reset_calls(desk: HelpDesk[Any], _: Row) -> Row:
     before = desk.calls.as_row()
     desk.calls.reset()
     return before
 
 
-def _switches(desk: Desk, _: Row) -> Row:
+def _switches(desk: HelpDesk[Any], _: Row) -> Row:
     return asdict(desk.switches)
 
 
-def _set_switches(desk: Desk, given: Row) -> Row:
-    hints = get_type_hints(Switches)
+def _set_switches(desk: HelpDesk[Any], given: Row) -> Row:
+    hints = get_type_hints(type(desk.switches))
     for name, value in given.items():
         if name not in hints:
-            raise ValueError(f"There is no switch {name!r}; there are {', '.join(f.name for f in fields(Switches))}")
-        choices = get_args(hints[name])
-        kinds = tuple(choice for choice in choices if isinstance(choice, type)) or (hints[name],)
-        fits = value in choices if choices and not isinstance(choices[0], type) else type(value) in kinds
-        if not fits:
+            known = ", ".join(member.name for member in fields(desk.switches))
+            raise ValueError(f"There is no switch {name!r}; there are {known}")
+        if not _fits(value, hints[name]):
             raise ValueError(f"Switch {name!r} cannot be {value!r}")
-    desk.switches = replace(desk.switches, **given)
+    changed = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    desk.switches = replace(desk.switches, **changed)
     return asdict(desk.switches)
 
 
-def _set_plan(desk: Desk, given: Row) -> Row:
-    desk.limits = Limits(given["plan"], desk.clock)
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value is of a switch's type: one of its literals, a list of texts, or a plain value."""
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    choices = get_args(hint)
+    kinds = tuple(choice for choice in choices if isinstance(choice, type)) or (hint,)
+    return value in choices if choices and not isinstance(choices[0], type) else type(value) in kinds
+
+
+def _set_plan(desk: HelpDesk[Any], given: Row) -> Row:
+    desk.limits = desk.limits.on(given["plan"])
     return {"plan": desk.limits.name}
 
 
-def _sla(desk: Desk, _: Row) -> Row:
+def _sla(desk: HelpDesk[Any], _: Row) -> Row:
     return {"escalated": desk.run_sla()}
 
 
-def _archive(desk: Desk, given: Row) -> Row:
-    return {"archived": desk.archive(ids=[int(key) for key in given["ids"]])}
-
-
-_HANDLERS: dict[tuple[str, str], Callable[[Desk, Row], Any]] = {
+_HANDLERS: dict[tuple[str, str], Callable[[HelpDesk[Any], Row], Any]] = {
     ("GET", ""): _summary,
     ("GET", "state"): _summary,
     ("GET", "clock"): _clock_row,
@@ -165,5 +170,4 @@ _HANDLERS: dict[tuple[str, str], Callable[[Desk, Row], Any]] = {
     ("POST", "switches"): _set_switches,
     ("POST", "plan"): _set_plan,
     ("POST", "sla"): _sla,
-    ("POST", "archive"): _archive,
 }

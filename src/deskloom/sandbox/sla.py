@@ -1,12 +1,12 @@
-"""The SLA pass: what is overdue becomes escalated, which on Freshdesk moves `updated_at` although nothing was said."""
+"""The SLA pass: what is overdue becomes escalated, which may move `updated_at` although nothing was said."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deskloom.sandbox.freshdesk.desk import Desk
+    from deskloom.sandbox.desk import HelpDesk
 
 _HOURS = {1: (24, 72), 2: (8, 48), 3: (4, 24), 4: (1, 8)}
 
@@ -17,7 +17,7 @@ def spans(priority: int) -> tuple[timedelta, timedelta]:
     return timedelta(hours=first), timedelta(hours=whole)
 
 
-def run(desk: Desk) -> list[int]:
+def run(desk: HelpDesk[Any]) -> list[int]:
     """Escalate every open ticket whose time is over. Returns the ids of those that changed."""
     now, changed = desk.stamp(), []
     for key in desk.tickets.ids("updated", "live"):
@@ -31,6 +31,6 @@ def run(desk: Desk) -> list[int]:
         if row.get("due_by") and row["due_by"] < now and not row.get("is_escalated"):
             late["is_escalated"] = True
         if late:
-            desk.tickets.change(key, **late, updated_at=now)
+            desk.tickets.change(key, **late, **({"updated_at": now} if desk.switches.sla_bumps else {}))
             changed.append(key)
     return changed

@@ -1,0 +1,86 @@
+"""Freshservice's endpoints, and who may ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deskloom.sandbox.answers import Answer, Call
+from deskloom.sandbox.freshservice import (
+    activities,
+    departments,
+    finding,
+    hours,
+    people,
+    solutions,
+    spaces,
+    talk,
+    tickets,
+)
+from deskloom.sandbox.freshservice.desk import FreshserviceDesk
+from deskloom.sandbox.routes import Routes
+
+_TABLE: dict[str, Callable[[FreshserviceDesk, Call], Answer]] = {
+    "GET tickets": tickets.list_tickets,
+    "POST tickets": tickets.create_ticket,
+    "GET tickets/filter": finding.filter_tickets,
+    "GET tickets/[id]": tickets.view_ticket,
+    "PUT tickets/[id]": tickets.update_ticket,
+    "DELETE tickets/[id]": tickets.delete_ticket,
+    "PUT tickets/[id]/restore": tickets.restore_ticket,
+    "PUT tickets/[id]/move_workspace": tickets.move_ticket,
+    "GET tickets/[id]/requested_items": tickets.list_requested_items,
+    "GET tickets/[id]/activities": activities.list_activities,
+    "GET tickets/[id]/conversations": talk.list_conversations,
+    "POST tickets/[id]/reply": talk.reply,
+    "POST tickets/[id]/notes": talk.note,
+    "PUT conversations/[id]": talk.edit_conversation,
+    "DELETE conversations/[id]": talk.delete_conversation,
+    "GET tickets/[id]/time_entries": hours.list_time_entries,
+    "POST tickets/[id]/time_entries": hours.create_time_entry,
+    "GET tickets/[id]/time_entries/[id]": hours.view_time_entry,
+    "PUT tickets/[id]/time_entries/[id]": hours.update_time_entry,
+    "DELETE tickets/[id]/time_entries/[id]": hours.delete_time_entry,
+    "GET departments": departments.list_departments,
+    "POST departments": departments.create_department,
+    "GET departments/[id]": departments.view_department,
+    "PUT departments/[id]": departments.update_department,
+    "DELETE departments/[id]": departments.delete_department,
+    "GET department_fields": departments.list_department_fields,
+    "GET ticket_form_fields": departments.list_ticket_fields,
+    "GET requesters": people.list_requesters,
+    "POST requesters": people.create_requester,
+    "GET requesters/[id]": people.view_requester,
+    "PUT requesters/[id]": people.update_requester,
+    "DELETE requesters/[id]": people.deactivate_requester,
+    "PUT requesters/[id]/reactivate": people.reactivate_requester,
+    "DELETE requesters/[id]/forget": people.forget_requester,
+    "PUT requesters/[id]/merge": people.merge_requesters,
+    "GET requester_fields": people.list_requester_fields,
+    "GET agents": people.list_agents,
+    "GET agents/[id]": people.view_agent,
+    "GET agents/me": people.own_agent,
+    "GET groups": people.list_groups,
+    "GET groups/[id]": people.view_group,
+    "GET workspaces": spaces.list_workspaces,
+    "GET workspaces/[id]": spaces.view_workspace,
+    "POST workspace": spaces.create_workspace,
+    "GET solutions/categories": solutions.list_categories,
+    "POST solutions/categories": solutions.create_category,
+    "GET solutions/categories/[id]": solutions.view_category,
+    "PUT solutions/categories/[id]": solutions.update_category,
+    "DELETE solutions/categories/[id]": solutions.delete_category,
+    "GET solutions/folders": solutions.list_folders,
+    "POST solutions/folders": solutions.create_folder,
+    "GET solutions/folders/[id]": solutions.view_folder,
+    "PUT solutions/folders/[id]": solutions.update_folder,
+    "DELETE solutions/folders/[id]": solutions.delete_folder,
+    "GET solutions/folders/[id]/sub-folders": solutions.list_sub_folders,
+    "GET solutions/articles": solutions.list_articles,
+    "POST solutions/articles": solutions.create_article,
+    "GET solutions/articles/search": solutions.search_articles,
+    "GET solutions/articles/[id]": solutions.view_article,
+    "PUT solutions/articles/[id]": solutions.update_article,
+    "DELETE solutions/articles/[id]": solutions.delete_article,
+}
+
+ROUTES = Routes(_TABLE, admin=("agents", "workspace"), open_to_all=("agents/me",))
