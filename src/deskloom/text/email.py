@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from deskloom.text.html import CUT
+from deskloom.text.html import CODE, CUT
 from deskloom.text.plain import tidy
 from deskloom.text.quotes import quotation_at
 
 _QUOTED = re.compile(r"^\s{0,3}[>|](?!\s?\|)")
 _RULE = re.compile(r"^[\s>*]*[-_=~*#+·.ᐧ—–|]*[\s*]*$")
-_FENCE = re.compile(r"^\s{0,3}(?:```|~~~)")
+_FENCE = re.compile(rf"^\s{{0,3}}(?:```|~~~|{CODE}$)")
 _SHORT_DELIMITER = re.compile(r"^\s{0,3}(?:--|__|—|–|––)\s*$")
 _LONG_DELIMITER = re.compile(r"^\s{0,3}(?:[-–—]{3,}|_{3,})\s*$")
 _CONTACT = re.compile(

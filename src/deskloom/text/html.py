@@ -27,19 +27,27 @@ from deskloom.text.plain import printable, tidy
 
 CUT = "\ue000"
 """Marks, in text made with `mail=True`, the line from which on an e-mail is a quotation."""
+CODE = "\x01"
+"""Marks, in text made with `marks=True`, where code begins and ends: alone on a line for whole lines of it."""
+HEADING = "\x02"
+"""Stands, in text made with `marks=True`, before a heading, as often as the heading's level says."""
 
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.I)
+_MARKS = re.compile(f"([{CUT}{CODE}{HEADING}])")
+_HEADINGS = {f"h{level}": HEADING * level for level in range(1, 7)}
+_IN_LINE = frozenset(("code", "kbd", "samp", "tt"))
 _DEEPEST = 8
 """Quotation marks, list indents and tables in tables are followed this deep; beyond it the text stays, flat."""
 
 
-def html_to_text(html: str, *, mail: bool = False) -> str:
+def html_to_text(html: str, *, mail: bool = False, marks: bool = False) -> str:
     """The text a person would read. With `mail`, quotations have `> ` before their lines and signatures that the mail
-    program marked are left out, as `own_text` expects. Any input is fine; nothing is raised."""
-    writer = _Writer(mail)
+    program marked are left out, as `own_text` expects; with `marks`, code and headings have theirs. Any input is fine;
+    nothing is raised."""
+    writer = _Writer(mail, marks)
     sax_parse(printable(html), writer)
     # once more, for what came in as entities
-    return tidy(CUT.join(map(printable, writer.text().split(CUT))))
+    return tidy("".join(part if _MARKS.match(part) else printable(part) for part in _MARKS.split(writer.text())))
 
 
 class _Table:
@@ -55,8 +63,9 @@ class _Table:
 class _Writer(SaxHandler):
     """Turns parser events into text. Breaks are remembered and written only when text follows."""
 
-    def __init__(self, mail: bool) -> None:
+    def __init__(self, mail: bool, marks: bool) -> None:
         self.mail = mail
+        self.marks = marks
         self.out: list[str] = []
         self.breaks = 0
         self.space = False
@@ -99,6 +108,8 @@ class _Writer(SaxHandler):
             case "br":
                 self._line_break()
             case "pre":
+                if self.marks and not self.pre:
+                    self._code_line()
                 self.pre += 1
                 undo += "r"
             case "ul" | "ol" | "menu":
@@ -117,6 +128,11 @@ class _Writer(SaxHandler):
                 undo += "a"
             case "img":
                 self._image(named)
+            case _ if self.marks and tag in _IN_LINE and not self.pre:
+                self._write(CODE)
+                undo += "k"
+            case _ if self.marks and tag in _HEADINGS:
+                self._write(_HEADINGS[tag])
         self.open.append(undo)
 
     def end_element(self, tag: str) -> None:
@@ -131,8 +147,8 @@ class _Writer(SaxHandler):
     def characters(self, data: str) -> None:
         if self.skipping:
             return
-        if CUT in data:
-            data = data.replace(CUT, "")
+        if _MARKS.search(data):
+            data = _MARKS.sub("", data)
         if self.pre:
             for number, line in enumerate(data.split("\n")):
                 if number:
@@ -192,6 +208,10 @@ class _Writer(SaxHandler):
                 self.quotes -= 1
             case "r":
                 self.pre -= 1
+                if self.marks and not self.pre:
+                    self._code_line()
+            case "k":
+                self._write(CODE)
             case "l":
                 self.lists.pop()
                 self._break(1 if self.lists else 2)
@@ -201,6 +221,12 @@ class _Writer(SaxHandler):
                 self._end_cell()
             case "a":
                 self._end_link()
+
+    def _code_line(self) -> None:
+        """The line that begins or ends lines of code."""
+        self._break(1)
+        self._write(CODE)
+        self._break(1)
 
     # ------------------------------------------------------------------------------------- lists, links and images
 

@@ -1,0 +1,1 @@
+"""What the record is handed on as: one module for each form. Nothing here writes SQL or knows HTTP."""
