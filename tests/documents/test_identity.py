@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes import FakeEmbedder, WeighingEmbedder
@@ -83,8 +82,8 @@ def test_schemas_name_what_documents_hold() -> None:
     weighing = schema(TICKETS, WeighingEmbedder())
     assert (tickets.weights, weighing.weights) == ((), ("weights", "weights_internal"))
     assert {*tickets.vectors, *tickets.words, *weighing.weights} >= INTERNAL_NAMES
-    with pytest.raises(KeyError):
-        schema("unknown", embedder)
+    rows = schema("templates", embedder)
+    assert (rows.vectors, rows.words, rows.filters["item_id"]) == (("content_vec",), ("words",), "keyword")
 
 
 async def test_what_is_split_can_be_embedded() -> None:

@@ -99,6 +99,22 @@ def test_every_text_goes_to_its_section() -> None:
     assert sparse(document).keys() == {"words", "words_internal"}
 
 
+def test_a_resolution_note_is_part_of_the_resolution() -> None:
+    """What was noted as the resolution is found with the answers, once, and only while the ticket is resolved."""
+    answered = message(4, "Please replace fuse F3.")
+    noted = {"resolution_html": "<div>Fuse F3 was replaced on site.</div>"}
+    document = ticket_document("acme", ticket(answered, **noted), FACTS)
+    both = "Please replace fuse F3.\n\nFuse F3 was replaced on site."
+    assert document.sections["resolution_vec"] == both
+    assert document.payload["content"] == f"The scanner in hall 3 blinks red.\n\n{both}"
+    repeated = ticket_document("acme", ticket(answered, resolution_text="Please replace fuse F3."), FACTS)
+    assert repeated == ticket_document("acme", ticket(answered), FACTS)
+    reopened = TicketFacts(status="Open")
+    assert ticket_document("acme", ticket(answered, resolved=None, **noted), reopened) == ticket_document(
+        "acme", ticket(answered, resolved=None), reopened
+    )
+
+
 def test_t33_private_notes_are_in_internal_places_only() -> None:
     """HELPDESK-APIS T33: the words of a note are in no section, word vector or payload field a customer may see."""
     document = ticket_document("acme", ticket(message(1, "zebra42 is the reason", private=True)), FACTS)

@@ -1,0 +1,124 @@
+"""A table followed by triggers: every writer is seen, at once, whatever becomes of the table meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.tables.reading import REFERENCES, Reader, add, keys
+
+from deskloom.errors import SettingInvalid
+from deskloom.model import Row, Tombstone
+from deskloom.sources.postgres import Database, TableSource, triggers
+from deskloom.table_settings import TableSettings
+
+
+async def followed(database: Database, **changes: Any) -> Reader:
+    """A reader of the table, with its triggers installed."""
+    source = TableSource(TableSettings(**REFERENCES | {"follow": "triggers"} | changes), database)
+    await triggers.install(database, await source.declared())
+    return Reader(source)
+
+
+async def test_every_kind_of_change_arrives_once(database: Database, team: asyncpg.Connection) -> None:
+    """Inserts, updates that touch no change column, deletes, changed keys, and rows that leave the condition."""
+    await add(team, "one", "two", "three")
+    reader = await followed(database)
+    assert (keys(await reader.read()), reader.listing) == (["one", "three", "two"], {"one", "two", "three"})
+    await team.execute("""UPDATE "KnowledgeReference" SET category = 'x' WHERE id = 'one'""")
+    await team.execute("""DELETE FROM "KnowledgeReference" WHERE id = 'two'""")
+    await team.execute("""UPDATE "KnowledgeReference" SET id = 'drei' WHERE id = 'three'""")
+    await add(team, "four", "five")
+    await team.execute("""UPDATE "KnowledgeReference" SET "isActive" = false WHERE id = 'five'""")
+    found = await reader.read()
+    assert {one.key: type(one) for one in found} == {
+        "one": Row,
+        "two": Tombstone,
+        "three": Tombstone,
+        "drei": Row,
+        "four": Row,
+    }
+    assert await reader.read() == []
+    assert await team.fetchval("SELECT count(*) FROM deskloom.outbox") == 0
+
+
+async def test_a_late_commit_is_not_stepped_over(database: Database, team: asyncpg.Connection, team_url: str) -> None:
+    """What another transaction notes, before and after, does not move the cursor past it."""
+    reader = await followed(database)
+    await reader.read()
+    late = await asyncpg.connect(team_url)
+    try:
+        transaction = late.transaction()
+        await transaction.start()
+        await add(late, "late")
+        await add(team, "between")
+        assert keys(await reader.read()) == ["between"]
+        await add(team, "after")
+        assert keys(await reader.read()) == ["after"]
+        await transaction.commit()
+        assert keys(await reader.read()) == ["late"]
+        assert await reader.read() == []
+    finally:
+        await late.close()
+
+
+async def test_a_truncate_is_a_complete_listing(database: Database, team: asyncpg.Connection) -> None:
+    """The table is read whole again, so that what it no longer has is known; afterwards windows go on."""
+    await add(team, "one", "two")
+    reader = await followed(database)
+    await reader.read()
+    await team.execute('TRUNCATE "KnowledgeReference"')
+    await add(team, "three")
+    assert (keys(await reader.read()), reader.listing) == (["three"], {"three"})
+    await add(team, "four")
+    assert (keys(await reader.read()), reader.listing) == (["four"], None)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_a_limit_stops_and_the_next_read_goes_on(
+    database: Database, team: asyncpg.Connection, limit: int
+) -> None:
+    """Exactly so many records; nothing is missed, deletions included."""
+    names = [f"row {number}" for number in range(7)]
+    await add(team, *names)
+    reader = await followed(database)
+    got: list[str] = []
+    while found := await reader.read(limit):
+        assert len(found) <= limit
+        got += keys(found)
+    await team.execute("""UPDATE "KnowledgeReference" SET category = 'y' WHERE id < 'row 4'""")
+    await team.execute("""DELETE FROM "KnowledgeReference" WHERE id >= 'row 4'""")
+    while found := await reader.read(limit):
+        assert len(found) <= limit
+        got += keys(found)
+    assert sorted(got) == sorted(names * 2)
+    assert sorted(reader.stored) == names[:4]
+
+
+async def test_the_teams_statements_never_fail_for_it(database: Database, team: asyncpg.Connection) -> None:
+    """A key column that is renamed leaves them working; until the triggers are renewed, the sync says so."""
+    await add(team, "one")
+    reader = await followed(database)
+    await reader.read()
+    await team.execute('ALTER TABLE "KnowledgeReference" RENAME COLUMN id TO code')
+    await team.execute("""UPDATE "KnowledgeReference" SET category = 'z'""")
+    again = TableSource(reader.source.settings, database)
+    with pytest.raises(SettingInvalid, match="deskloom table install refs"):
+        await again.way()
+    await triggers.install(database, await again.declared())
+    reader.source, reader.stored = again, {}
+    assert keys(await reader.read()) == ["one"]
+
+
+async def test_without_its_triggers_a_table_says_so(database: Database, team: asyncpg.Connection) -> None:
+    """They are removed without a trace, and what was declared to use them names the command that makes them."""
+    reader = await followed(database)
+    source = reader.source
+    await triggers.install(database, await source.declared())
+    await triggers.remove(database, await source.declared())
+    assert await team.fetchval("SELECT to_regnamespace('deskloom')") is None
+    with pytest.raises(SettingInvalid, match="deskloom table install refs"):
+        await reader.read()
+    with pytest.raises(SettingInvalid, match="which triggers cannot name"):
+        await followed(database, key=["updatedAt"])
