@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -229,3 +230,10 @@ def test_a_document_is_a_function_of_the_ticket(messages: list[tuple[str, bool, 
     assert document == ticket_document("acme", one, FACTS)
     assert json.loads(json.dumps(document.payload)) == document.payload
     assert all(map(str.strip, [*document.sections.values(), *document.words.values()]))
+
+
+@pytest.mark.parametrize("kind", ["status", "meta"])
+def test_what_no_person_wrote_is_not_found(kind: str) -> None:
+    """Rows of a conversation that only say that something was set are in no section and no word vector."""
+    made = ticket_document("desk", ticket(replace(message(1, "Agent changed the status"), kind=kind)), FACTS)
+    assert "changed the status" not in str((made.sections, made.words, made.payload))

@@ -47,6 +47,14 @@ def put_message(desk: Desk, key: int, ticket: int, **members: Any) -> dict[str, 
     return desk.conversations.put(row | members)
 
 
+def put_entry(desk: Desk, key: int, ticket: int, worked_at: str | None, **members: Any) -> dict[str, Any]:
+    """An hour and a half that was worked on a ticket."""
+    row = {"id": key, "ticket_id": ticket, "agent_id": 1, "company_id": None, "billable": True, "note": f"Note {key}"}
+    row |= {"timer_running": False, "time_spent": "01:30", "time_spent_in_seconds": 5400, "executed_at": worked_at}
+    row |= {"start_time": stamp(0), "created_at": stamp(0), "updated_at": stamp(0)}
+    return desk.time_entries.put(row | members)
+
+
 def timing_of(desk: Desk) -> Timing:
     """Waiting moves the sandbox's clock instead of taking time."""
 
@@ -63,8 +71,10 @@ def timing_of(desk: Desk) -> Timing:
 def open_source(desk: Desk, url: str, **options: Any) -> FreshdeskSource:
     account_field = options.pop("account_field", "account_number")
     key = options.pop("key", "sandbox")
+    hours_days = options.pop("hours_days", 45)
     options = {"timing": timing_of(desk), "timeout": timedelta(seconds=5), "concurrency": 8} | options
-    return FreshdeskSource("acme", Client(normalise(url), key, **options), account_field=account_field)
+    client = Client(normalise(url), key, **options)
+    return FreshdeskSource("acme", client, account_field=account_field, hours_days=hours_days)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from tests.sources.desk import empty_desk, open_source, put_message, put_ticket, stamp, timing_of
+from tests.sources.desk import empty_desk, open_source, put_entry, put_message, put_ticket, stamp, timing_of
 
 from deskloom.protocols import Source
 from deskloom.sandbox import Desk, Fault, SandboxServer, Switches
@@ -41,6 +41,8 @@ class FreshdeskRig:
             return {str(key) for key in self.desk.tickets.ids("updated", "live")}
         if self.stream == "contacts":
             return {str(key) for key in self.desk.contacts.ids("name", "live")}
+        if self.stream == "hours":
+            return {str(row["id"]) for row in self.desk.time_entries if not row["timer_running"]}
         return {f"{row['id']}:en" for row in self.desk.articles}
 
     def change(self) -> str:
@@ -52,14 +54,22 @@ class FreshdeskRig:
         if self.stream == "contacts":
             perform(self.desk, {"method": "PUT", "path": "contacts/1041", "body": {"name": "Aaron Renamed"}})
             return "1041"
+        if self.stream == "hours":
+            perform(self.desk, {"method": "PUT", "path": "time_entries/81041", "body": {"note": "Changed"}})
+            return "2026-10-01T00:00:00+00:00/2026-11-01T00:00:00+00:00"
         perform(self.desk, {"method": "PUT", "path": "solutions/articles/741", "body": {"title": "Changed"}})
         return "741:en"
 
     def remove(self) -> str:
-        path = {"tickets": "tickets/17", "contacts": "contacts/1017", "kb": "solutions/articles/717"}[self.stream]
+        path, key = {
+            "tickets": ("tickets/17", "17"),
+            "contacts": ("contacts/1017", "1017"),
+            "hours": ("time_entries/81017", "81017"),
+            "kb": ("solutions/articles/717", "717:en"),
+        }[self.stream]
         perform(self.desk, {"method": "DELETE", "path": path})
         self.pass_time()
-        return {"tickets": "17", "contacts": "1017", "kb": "717:en"}[self.stream]
+        return key
 
     def break_down(self, after: int) -> None:
         self.desk.faults.clear()
@@ -107,6 +117,11 @@ def desk_of(stream: str, switches: Switches) -> Desk:
             row = {"id": 1000 + key, "name": f"Person {key:03}", "email": f"p{key}@example.com"}
             desk.contacts.put(row | {"created_at": stamp(0), "updated_at": stamp(key // 90)})
         desk.contacts.change(1005, deleted=True)
+    elif stream == "hours":
+        for key in range(1, 21):
+            put_ticket(desk, key, key)
+        for key in range(1, 251):
+            put_entry(desk, 81_000 + key, key % 20 + 1, _worked(key), timer_running=key % 50 == 0)
     else:
         made = {"created_at": stamp(0), "updated_at": stamp(0)}
         desk.categories.put({"id": 44, "name": "Network", "description": None, **made})
@@ -126,10 +141,21 @@ def desk_of(stream: str, switches: Switches) -> Desk:
     return desk
 
 
+def _worked(key: int) -> str:
+    """Most of it in October, more than a page of it in one second; some months ago and some to come."""
+    if key <= 150:
+        return stamp(86_400)
+    if key <= 200:
+        return stamp(15_000 * (key - 150))
+    return f"{2026 + key % 2}-{key % 12 + 1:02}-01T00:00:00Z"
+
+
 @asynccontextmanager
 async def rigged(stream: str, **switches: object) -> AsyncIterator[FreshdeskRig]:
     desk = desk_of(stream, Switches(**switches))  # type: ignore[arg-type]
     with SandboxServer(desk) as sandbox:
         source = open_source(desk, sandbox.url)
-        yield FreshdeskRig(stream, desk, sandbox.url, source)
-        await source.aclose()
+        try:
+            yield FreshdeskRig(stream, desk, sandbox.url, source)
+        finally:  # a check may be skipped
+            await source.aclose()

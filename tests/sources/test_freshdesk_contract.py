@@ -40,6 +40,13 @@ class TestArticles(SourceContract):
             yield rig
 
 
+class TestHours(SourceContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[FreshdeskRig]:
+        async with rigged("hours") as rig:
+            yield rig
+
+
 OPEN_CHECKS = [
     s1_everything, s1_changes, s1_listing_whole, s2_resumes_after_every_page, s2_slices, s3_listing_stamps, s6_deleted,
     s6_listing_follows,
@@ -53,6 +60,7 @@ OPEN_CHECKS = [
         ("tickets", {"delete_bumps": False, "deleted_view": 403, "link_space": False}),
         ("contacts", {"contacts_filter": "_updated_since", "updated_since_inclusive": False}),
         ("contacts", {"contacts_filter": "both"}),
+        ("hours", {"executed_inclusive": False, "hours_window": True, "link_space": False}),
         ("kb", {"solutions_paged": False, "solutions_nested": True}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),

@@ -10,7 +10,7 @@ from tests.sources.freshdesk_rig import rigged
 @pytest.mark.parametrize("saboteur", SABOTEURS, ids=lambda one: one.__name__)
 async def test_the_saboteur_is_noticed(saboteur: type[Saboteur]) -> None:
     """The check of the guarantee that the saboteur breaks fails on it."""
-    async with rigged("tickets") as rig:
+    async with rigged(saboteur.stream) as rig:
         rig.source = saboteur(rig)
         with pytest.raises(NOTICED):
             await SABOTEURS[saboteur](rig)

@@ -23,7 +23,7 @@ from deskloom.errors import (
     SourceUnavailable,
 )
 from deskloom.http.address import Address
-from deskloom.http.budget import Budget, wait
+from deskloom.http.budget import Budget, read_number, wait
 from deskloom.http.headers import retry_after, server_time
 from deskloom.http.ledger import Ledger
 from deskloom.http.meter import current_meter
@@ -41,12 +41,14 @@ class Answer:
     """What came back: the JSON body of a 200, or `found` False for a 404.
 
     `more` is True or False as the Link header says, None when the answer has none. `at` is the helpdesk's own time.
+    `credits` is what it says to have cost, None if it does not say.
     """
 
     body: Any
     found: bool = True
     more: bool | None = None
     at: datetime | None = None
+    credits: float | None = None
 
 
 @dataclass(slots=True)
@@ -174,7 +176,8 @@ class Client:
             if not readable:
                 kind = response.headers.get("content-type", "nothing").partition(";")[0]
                 return _Trouble(f"sent {kind} that is not whole JSON")
-            return Answer(body=body, more=self._has_next(response), at=at)
+            used = read_number(response.headers.get("x-ratelimit-used-currentrequest"))
+            return Answer(body=body, more=self._has_next(response), at=at, credits=used)
         if status == 404:
             return Answer(body=None, found=False, at=at)
         code = body.get("code") if isinstance(body, dict) else None

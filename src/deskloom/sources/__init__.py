@@ -34,7 +34,7 @@ def _freshdesk(
     one: SourceSettings, settings: Settings, timing: Timing | None, open_ledger: OpenLedger | None
 ) -> Source:
     client = _client(one, settings, timing, open_ledger, "Freshdesk")
-    return FreshdeskSource(one.name, client, account_field=one.account_field)
+    return FreshdeskSource(one.name, client, account_field=one.account_field, hours_days=settings.hours_days)
 
 
 def _freshservice(

@@ -8,20 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from deskloom.errors import AccessRefused, SourceRejected, Unreadable
-from deskloom.model import Article, Cursor, Json, Kind, Page
+from deskloom.model import Article, Cursor, Json, Page
 from deskloom.protocols import Known
 from deskloom.sources.freshdesk.mapping import to_article
-from deskloom.sources.freshdesk.messages import first_error
-from deskloom.sources.freshworks.reader import BATCH, Absent, Reader
-from deskloom.sources.freshworks.values import instant, integer, text, texts
-
-
-@dataclass(slots=True)
-class Walked:
-    """What a walk has met, and whether it could see everything."""
-
-    keys: set[str]
-    whole: bool = True
+from deskloom.sources.freshworks.articles import Walked, read_articles
+from deskloom.sources.freshworks.beside import first_error
+from deskloom.sources.freshworks.reader import Absent, Reader
+from deskloom.sources.freshworks.values import integer, text, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +31,8 @@ class SolutionStream:
 
     reader: Reader
 
-    async def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
-        """Pages of changed articles; the last one carries the listing, if nothing on the way was closed or gone.
-
-        `limit` bounds what is yielded, not what is walked. Then the cursor keeps what was yielded, so that the next
-        read goes on with the others even if nothing is known.
-        """
-        before = after or {}
-        since = instant(before.get("since"))
-        done: dict[str, str] = dict(before.get("done", {}))
-        taken: list[Article] = []
-        left, cut = limit, False
-        walked = Walked(set())
-        async for articles in self.walk(walked):
-            stored = await known(Kind.ARTICLE, [article.key for article in articles])
-            for article in articles:
-                if article.stamp in (stored.get(article.key), done.get(article.key)):
-                    continue
-                if since is not None and article.updated_at is not None and article.updated_at < since:
-                    continue
-                if left == 0:
-                    cut = True
-                    continue
-                taken.append(article)
-                left = None if left is None else left - 1
-                if left is not None:
-                    done[article.key] = article.stamp or ""
-            if len(taken) >= BATCH and not cut:
-                yield Page(records=tuple(taken), cursor=_cursor(before, done))
-                taken = []
-        cursor = _cursor(before, done) if cut else {}
-        yield Page(records=tuple(taken), cursor=cursor, listing=frozenset(walked.keys) if walked.whole else None)
+    def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
+        return read_articles(self.walk, after, limit=limit, known=known)
 
     async def fetch(self, key: str) -> Article | None:
         """One article in one language, `701:en`; None if it is gone, or not translated."""
@@ -118,9 +82,7 @@ class SolutionStream:
                     to_article(row, language=language, folder=shelf.folder, category=shelf.category)
                     for row in found or ()
                 ]
-                fresh = [article for article in articles if article.key not in walked.keys]
-                walked.keys.update(article.key for article in fresh)
-                if fresh:
+                if fresh := walked.fresh(articles):
                     yield fresh
 
     async def _shelves(self, walked: Walked) -> AsyncIterator[_Shelf]:
@@ -166,7 +128,3 @@ async def _together(reads: list[Coroutine[Any, Any, list[Json] | None]]) -> list
     except BaseExceptionGroup as errors:
         raise first_error(errors) from None
     return [task.result() for task in tasks]
-
-
-def _cursor(before: Cursor, done: dict[str, str]) -> Cursor:
-    return ({"since": before["since"]} if "since" in before else {}) | ({"done": done} if done else {})

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from deskloom.errors import AccessRefused, InvalidRequest, NotFound, Unreadable, WrongProduct
 from deskloom.http import Client
 from deskloom.model import Cursor, Json, Kind, Page, Record
 from deskloom.protocols import Known, Listed, Stream, nothing_known
-from deskloom.sources.freshdesk import tickets
-from deskloom.sources.freshdesk.listing import list_agents, list_articles, list_people, list_tickets
+from deskloom.sources.freshdesk import hours, tickets
+from deskloom.sources.freshdesk.listing import list_people, list_tickets
 from deskloom.sources.freshdesk.mapping import to_agent, to_company, to_contact
 from deskloom.sources.freshdesk.messages import TicketReader
-from deskloom.sources.freshdesk.people import CONTACTS, FilteredStream, WholeStream
+from deskloom.sources.freshdesk.people import CONTACTS, FilteredStream, find_agents, find_codes, list_agents, list_codes
 from deskloom.sources.freshdesk.solutions import SolutionStream
+from deskloom.sources.freshworks.articles import list_articles
+from deskloom.sources.freshworks.listing import as_listed
+from deskloom.sources.freshworks.lists import WholeStream
 from deskloom.sources.freshworks.reader import FRESHDESK, OVERLAP, Absent, Reader
 from deskloom.sources.freshworks.values import integer, iso, object_of, text
 
@@ -28,7 +31,10 @@ class _Reads(Protocol):
 
 
 class FreshdeskSource:
-    """One account, read through one client. `account_field` is the custom field with a company's account number."""
+    """One account, read through one client. `account_field` is the custom field with a company's account number.
+
+    `hours_days` is how far back time entries are read again.
+    """
 
     kind: str = "freshdesk"
     streams: Mapping[str, Stream] = {
@@ -40,9 +46,12 @@ class FreshdeskSource:
             "tickets", Kind.TICKET, "support_tickets", needs=("codes", "agents", "companies", "contacts")
         ),
         "kb": Stream("kb", Kind.ARTICLE, "kb_procedures"),
+        "hours": Stream("hours", Kind.HOURS, needs=("agents",)),
     }
 
-    def __init__(self, name: str, client: Client, *, account_field: str = "account_number") -> None:
+    def __init__(
+        self, name: str, client: Client, *, account_field: str = "account_number", hours_days: int = 45
+    ) -> None:
         self.name = name
         self.account = client.address.host
         self._client = client
@@ -50,6 +59,7 @@ class FreshdeskSource:
         self._reader = Reader(client, FRESHDESK)
         self._children = TicketReader(self._reader)
         self._solutions = SolutionStream(self._reader)
+        self._hours = hours.HoursStream(self._reader, timedelta(days=hours_days))
 
     async def check(self) -> Json:
         """Who the key belongs to and what it may read; raises `Fatal` with the remedy where it may not."""
@@ -93,6 +103,8 @@ class FreshdeskSource:
             return tickets.cursor_since(when)
         if stream == "kb":
             return {"since": iso(when)}
+        if stream == "hours":
+            return hours.cursor_since(when)
         return {"mark": iso(when + OVERLAP)} if stream in ("companies", "contacts") else {}
 
     async def listing(self, stream: str) -> AsyncIterator[Sequence[Listed]]:
@@ -101,9 +113,10 @@ class FreshdeskSource:
             case "tickets":
                 batches = list_tickets(tickets.TicketStream(self._reader, self._children))
             case "kb":
-                batches = list_articles(self._solutions)
+                batches = list_articles(self._solutions.walk, self._reader)
             case "agents":
-                batches = list_agents(self._whole(Kind.AGENT))
+                yield as_listed(await list_agents(self._reader))
+                return
             case "companies" | "contacts":
                 batches = list_people(self._filtered(stream))
             case _:
@@ -115,6 +128,8 @@ class FreshdeskSource:
     async def fetch(self, stream: str, key: str) -> Record | None:
         """One object, whole; None when it is gone."""
         self._stream(stream)
+        if stream == "hours":
+            return await self._hours.fetch(key)
         number = key.partition(":")[0]
         if stream != "codes" and not (number.isascii() and number.isdigit()):
             raise InvalidRequest(f'"{key}" is not an id of {stream} at {self.account}.', parameter="id")
@@ -124,7 +139,7 @@ class FreshdeskSource:
             case "kb":
                 return await self._solutions.fetch(key)
             case "codes":
-                return next((one for one in await self._whole(Kind.CODES).list_codes() if one.key == key), None)
+                return next((one for one in await list_codes(self._reader) if one.key == key), None)
         try:
             row = await self._reader.one(f"/{stream}/{key}", kind=f"one of {stream}", refusals=1)
         except Absent:
@@ -154,18 +169,17 @@ class FreshdeskSource:
                 return tickets.TicketStream(self._reader, self._children)
             case "kb":
                 return self._solutions
+            case "hours":
+                return self._hours
             case "codes":
-                return self._whole(Kind.CODES)
+                return WholeStream(self._reader, Kind.CODES, lambda: find_codes(self._reader))
             case "agents":
-                return self._whole(Kind.AGENT)
+                return WholeStream(self._reader, Kind.AGENT, lambda: find_agents(self._reader))
             case "companies" | "contacts":
                 return self._filtered(stream)
         raise InvalidRequest(
             f'Freshdesk has no stream "{stream}". Streams: {", ".join(self.streams)}.', parameter="stream"
         )
-
-    def _whole(self, kind: Kind) -> WholeStream:
-        return WholeStream(self._reader, kind)
 
     def _filtered(self, stream: str) -> FilteredStream:
         if stream == "contacts":

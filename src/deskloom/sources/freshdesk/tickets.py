@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,17 +10,17 @@ from itertools import pairwise
 from typing import Any
 
 from deskloom.errors import WindowStuck
-from deskloom.model import Cursor, ItemFailure, Json, Kind, Page, Ticket, TicketState
+from deskloom.model import Cursor, Json, Page, Ticket, TicketState
 from deskloom.protocols import Known
 from deskloom.sources.freshdesk.mapping import to_ticket
-from deskloom.sources.freshdesk.messages import Outcome, TicketReader
-from deskloom.sources.freshworks.reader import BATCH, OVERLAP, Reader, Rows
+from deskloom.sources.freshdesk.messages import TicketReader
+from deskloom.sources.freshworks.beside import Outcome, taken
+from deskloom.sources.freshworks.passes import LISTS, Batch, Pass, beginning, in_parts, read_passes
+from deskloom.sources.freshworks.reader import OVERLAP, Reader, Rows
 from deskloom.sources.freshworks.values import EPOCH, instant, iso, text, ticket_stamp, ticket_state
 from deskloom.sources.freshworks.walk import Mark, Place, Step, mark, walk
 
-PASSES = (TicketState.ACTIVE, TicketState.DELETED, TicketState.SPAM)
-WHOLE_EVERY = timedelta(days=1)
-"""How often the deleted and spam lists are read whole: whether deleting moves `updated_at` is not known (section 9)."""
+PASSES = tuple(Pass(listed.value, listed) for listed in LISTS)
 LAST_PAGE = 300
 """Page 301 of the ticket list is refused (T2)."""
 INCLUDES = "requester,stats,description"
@@ -63,11 +63,8 @@ def open_window(state: Json, listed: TicketState, now: datetime) -> Window:
         seen = frozenset((key, stamp) for stamp, keys in state["seen"].items() for key in keys)
         since = instant(state["since"]) or EPOCH
         return Window(since, seen, instant(state.get("low")), whole, resumed=True)
-    at = instant(state.get("mark"))
-    stale = whole is None or not timedelta() <= now - whole < WHOLE_EVERY
-    if at is None or (listed is not TicketState.ACTIVE and stale and not state.get("bounded")):
-        return Window(EPOCH, whole=now)
-    return Window(at - OVERLAP, whole=whole)
+    since, whole = beginning(state, listed, now)
+    return Window(since, whole=whole)
 
 
 def stopped(window: Window, now: datetime) -> Json:
@@ -93,7 +90,7 @@ def finished(window: Window, latest: datetime | None, before: Json) -> Json:
 def cursor_since(when: datetime) -> Cursor:
     """All passes from `when`; the overlap is added back, so that it begins there and not before."""
     at = iso(when + OVERLAP)
-    return {"v": 1, "passes": {listed.value: {"mark": at, "bounded": True} for listed in PASSES}}
+    return {"v": 1, "passes": {listed.value: {"mark": at, "bounded": True} for listed in LISTS}}
 
 
 @dataclass(slots=True)
@@ -104,38 +101,22 @@ class TicketStream:
     children: TicketReader
     inclusive: bool = field(default=False, init=False)
 
-    async def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
+    def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
         """Pages of changed tickets. When `limit` stops a pass, the next read begins with the one after it."""
-        cursor: Json = dict(after or {"v": 1})
-        states: dict[str, Json] = dict(cursor.get("passes", {}))
-        self.inclusive = self.inclusive or cursor.get("inclusive") is True
-        first = TicketState(cursor.get("next", TicketState.ACTIVE))
-        turn = PASSES.index(first)
-        left = limit
+        self.inclusive = self.inclusive or (after or {}).get("inclusive") is True
         self.children.begin()
-        for listed in PASSES[turn:] + PASSES[:turn]:
-            before = states.get(listed.value, {})
-            window = open_window(before, listed, self.reader.client.now())
-            latest = window.since if window.resumed else None
-            async with aclosing(self._pass(listed, window, left, known)) as batches:
-                async for window, outcomes, latest_row in batches:
-                    latest = max(filter(None, (latest, latest_row)), default=None)
-                    left = None if left is None else left - len(outcomes)
-                    states[listed.value] = stopped(window, self.reader.client.now())
-                    if left == 0:
-                        following = PASSES[(PASSES.index(listed) + 1) % len(PASSES)]
-                        yield _page(outcomes, self._cursor(states, following))
-                        return
-                    if outcomes:
-                        yield _page(outcomes, self._cursor(states, first))
-            states[listed.value] = finished(window, latest, before)
-        cursor = self._cursor(states, TicketState.ACTIVE)
-        if cursor != after:
-            yield _page([], cursor)
 
-    def _cursor(self, states: dict[str, Json], following: TicketState) -> Cursor:
-        """One bookmark for all passes: each pass's window and place are one unit (T6), and each has its own (T19)."""
-        return {"v": 1, "next": following.value, "inclusive": self.inclusive, "passes": dict(states)}
+        async def batches(one: Pass, before: Json, left: int | None) -> AsyncGenerator[Batch, None]:
+            now = self.reader.client.now
+            window = open_window(before, one.listed, now())
+            latest = window.since if window.resumed else None
+            async with aclosing(self._pass(one.listed, window, left, known)) as parts:
+                async for window, outcomes, latest_row in parts:
+                    latest = max(filter(None, (latest, latest_row)), default=None)
+                    yield Batch(stopped(window, now()), outcomes)
+            yield Batch(finished(window, latest, before))
+
+        return read_passes(after, PASSES, batches, facts=lambda: {"inclusive": self.inclusive}, limit=limit)
 
     async def _pass(
         self, listed: TicketState, window: Window, left: int | None, known: Known
@@ -143,13 +124,13 @@ class TicketStream:
         """Batches of one pass, each with the window after it. The window moves on after every page (T2, T3, T5)."""
         async with aclosing(self.steps(listed, window)) as steps:
             async for window, step in steps:
-                for rows, changed in await self._chunks(listed, step.new, step.answer.at, left, known):
+                done = 0
+                for end, changed in await in_parts(_listed(step, listed), left, known):
                     outcomes = await self.children.read_all(changed)
+                    rows, done = step.new[done:end], end
                     window = window.after(rows, self.inclusive)
-                    left = None if left is None else left - len(outcomes)
+                    left = None if left is None else left - taken(outcomes)
                     yield window, outcomes, _latest(rows)
-                    if left == 0:
-                        return
 
     async def steps(
         self, listed: TicketState, window: Window, include: str = INCLUDES
@@ -200,26 +181,6 @@ class TicketStream:
                 f"completely. Nothing was lost; please report this.",
             )
 
-    async def _chunks(
-        self, listed: TicketState, rows: list[Json], read_at: datetime | None, left: int | None, known: Known
-    ) -> list[tuple[list[Json], list[Ticket]]]:
-        """The rows in parts of at most `BATCH` changed ones, the last part ending where `left` is used up."""
-        tickets = [_listed(row, listed, read_at) for row in rows]
-        stored = await known(Kind.TICKET, [ticket.key for ticket in tickets]) if tickets else {}
-        parts: list[tuple[list[Json], list[Ticket]]] = []
-        taken = 0
-        for row, ticket in zip(rows, tickets, strict=True):
-            changed = ticket.stamp is None or stored.get(ticket.key) != ticket.stamp
-            if changed and left is not None and taken == left:
-                break
-            if not parts or (changed and len(parts[-1][1]) == BATCH):
-                parts.append(([], []))
-            parts[-1][0].append(row)
-            if changed:
-                parts[-1][1].append(ticket)
-                taken += 1
-        return parts
-
     def _stuck(self, listed: TicketState, window: Window) -> WindowStuck:
         at = iso(max((one for _, stamp in window.seen if (one := instant(stamp))), default=window.since))
         return WindowStuck(
@@ -229,22 +190,16 @@ class TicketStream:
         )
 
 
-def _listed(row: Json, listed: TicketState, read_at: datetime | None) -> Ticket:
-    state = ticket_state(row, listed)
-    return to_ticket(row, state=state, stamp=ticket_stamp(row, state, read_at), messages=None)
+def _listed(step: Step, listed: TicketState) -> list[Ticket]:
+    states = [(row, ticket_state(row, listed)) for row in step.new]
+    return [
+        to_ticket(row, state=state, stamp=ticket_stamp(row, state, step.answer.at), messages=None)
+        for row, state in states
+    ]
 
 
 def _latest(rows: list[Json]) -> datetime | None:
     return max((at for row in rows if (at := instant(text(row.get("updated_at"))))), default=None)
-
-
-def _page(outcomes: list[Outcome], cursor: Cursor) -> Page:
-    failures: Iterator[ItemFailure | None] = (failure for _, failure in outcomes)
-    return Page(
-        records=tuple(record for record, _ in outcomes),
-        failures=tuple(failure for failure in failures if failure is not None),
-        cursor=cursor,
-    )
 
 
 def _stamps(**moments: datetime | None) -> Json:

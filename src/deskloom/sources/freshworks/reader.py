@@ -97,14 +97,21 @@ class Reader:
 
     async def one(self, path: str, params: Params | None = None, *, kind: str, refusals: int | None = None) -> Json:
         """One object; raises `Absent`."""
-        body = (await self._get(path, params or {}, kind, 1, refusals)).body
+        return (await self.priced(path, params or {}, kind=kind, refusals=refusals))[0]
+
+    async def priced(
+        self, path: str, params: Params, *, kind: str, refusals: int | None = None
+    ) -> tuple[Json, float | None]:
+        """One object, and the credits it says to have cost; raises `Absent`."""
+        answer = await self._get(path, params, kind, 1, refusals)
+        body = answer.body
         if not isinstance(body, dict):
             raise self._odd(path)
         inside = [value for value in body.values() if isinstance(value, dict)]
         wrapped = "id" not in body and bool(inside)
         if wrapped is not self.product.wrapped:
             raise self._other_product(path) if wrapped or "id" in body else self._odd(path)
-        return inside[0] if wrapped else body
+        return (inside[0] if wrapped else body), answer.credits
 
     async def required(self, path: str, params: Params, *, kind: str, cost: float = 1) -> Rows:
         """A page of a list that every account has; where it is absent, there is no such account."""

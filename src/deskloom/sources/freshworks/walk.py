@@ -40,12 +40,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One page: the rows not met before, the answer, the position of its first row, and whether the list ends."""
+    """One page: the rows not met before, the answer, the position of its first row, and whether the list ends.
+
+    `page` and `size` are what was asked for; `slipped`: rows had left the list, so that the walk stepped back.
+    """
 
     new: list[Json]
     answer: Rows
     start: int
     ended: bool
+    page: int
+    size: int
+    slipped: bool = False
 
 
 def overlapping(covered: int, last_page: int | None = None) -> tuple[int, int]:
@@ -58,7 +64,7 @@ def overlapping(covered: int, last_page: int | None = None) -> tuple[int, int]:
 
 async def walk(get: Get, place: Place, *, last_page: int | None = None) -> AsyncGenerator[Step, None]:
     """Steps until one has `ended`, or, without that, until no page up to `last_page` reaches any farther."""
-    back, fixed = 0, None
+    back, fixed, slipped = 0, None, False
     front: Mark | None = None
     while True:
         if fixed is None:
@@ -71,7 +77,7 @@ async def walk(get: Get, place: Place, *, last_page: int | None = None) -> Async
         answer = await get(page, size)
         marks = [mark(row) for row in answer.rows]
         if start and fixed is None and not (marks and marks[0] in place.seen):
-            back = min(back * 2 or 10, place.covered)
+            back, slipped = min(back * 2 or 10, place.covered), True
             continue
         new = [row for row, one in zip(answer.rows, marks, strict=True) if one not in place.seen]
         ended = len(marks) < size if answer.more is None else not answer.more
@@ -82,6 +88,7 @@ async def walk(get: Get, place: Place, *, last_page: int | None = None) -> Async
             fixed = fixed or len(marks)  # the server has its own page size (T9): plain page numbers are all there is
         place.covered, back = start + len(marks), 0
         place.seen |= set(marks)
-        yield Step(new, answer, start, ended)
+        yield Step(new, answer, start, ended, page, size, slipped)
+        slipped = False
         if ended:
             return

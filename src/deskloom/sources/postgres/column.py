@@ -105,10 +105,13 @@ class Taking:
         if self.left is None:
             return len(rows), False
         for place, (_, one) in enumerate(rows):
-            if one is not None:
-                self.left -= 1
-                if self.left == 0:
-                    return place + 1, True
+            if one is None:
+                continue
+            if self.left == 0:
+                return place, True
+            self.left -= 1
+            if self.left == 0:
+                return place + 1, True
         return len(rows), False
 
 
@@ -182,10 +185,15 @@ class ColumnReader:
     async def _window(
         self, connection: asyncpg.Connection, cursor: Json, seen: Snapshot, going: Open, taking: Taking, known: Known
     ) -> AsyncGenerator[Page, None]:
-        """Rows from the mark on, then those whose change column is null."""
-        # What an earlier run read of this window was seen by its snapshot: the next window begins there, not at the end.
-        state: Json = dict(cursor.get("window") or {})
+        """Rows from the mark on, then those whose change column is null.
+
+        A window that an earlier run began counts as seen by the snapshot it began with, up to where that run came.
+        """
+        state: Json = dict(cursor.get("window") or {"began": [seen.text, *going.noted()]})
         rest = {name: value for name, value in cursor.items() if name != "window"}
+        seen, going = Snapshot(state["began"][0]), Open.of(state["began"][1:])
+        if "after" in state and "at" not in state:
+            state["at"] = await reached(connection, self.declared, state["after"][0])
         mark = cursor.get("mark")
         since = await minus(connection, self.declared, mark, OVERLAP) if mark is not None else None
         highest: str | None = None
@@ -195,8 +203,6 @@ class ColumnReader:
             last = told[done - 1][0]
             highest = last.at
             state["after"] = [last.at, *last.parts]
-            if used_up and "pending" not in state:
-                state["pending"] = pending(await reached(connection, self.declared, last.at or ""), seen, going)
             yield page([one for _, one in told[:done] if one is not None], rest | {"window": dict(state)})
             if used_up:
                 return
@@ -206,10 +212,9 @@ class ColumnReader:
             yield page([one for _, one in told[:done] if one is not None], rest | {"window": dict(state)})
             if used_up:
                 return
+        at = state.get("at") or (await reached(connection, self.declared, highest) if highest is not None else None)
         moved = confirmed(rest, seen, going)
-        if "pending" in state:
-            moved["pending"].append(state["pending"])
-        elif highest is not None and (at := await reached(connection, self.declared, highest)) != mark:
+        if at is not None and at != mark:
             moved["pending"].append(pending(at, seen, going))
         yield page([], moved)
 

@@ -141,9 +141,7 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         "date": date.fromisoformat,
     }
     for name, decode in decoders.items():
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=str, decoder=_or_text(decode), format="text"
-        )
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=_or_text(decode), format="text")
 
 
 def _or_text(decode: Callable[[str], Any]) -> Callable[[str], Any]:

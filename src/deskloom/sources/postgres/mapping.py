@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,15 @@ TOGETHER = ""
 
 def to_row(declared: Declared, key: str, values: Mapping[str, Any]) -> Row:
     """The row of these column values. Raises `Unreadable` for one that cannot be taken as it is declared."""
+    try:
+        return _made(declared, key, values)
+    except RecursionError:
+        raise Unreadable(f"Row {key} of {declared.table.quoted}: its JSON is nested too deeply.", key=key) from None
+
+
+def _made(declared: Declared, key: str, values: Mapping[str, Any]) -> Row:
     settings = declared.settings
-    plain = {name: _plain(value) for name, value in values.items()}
+    plain = {name: _plain(_decoded(declared, name, value)) for name, value in values.items()}
     try:
         localized = {name: _localized(plain[name], name) for name in settings.localized}
         trees = {name: _json(plain[name], name) for name in settings.trees}
@@ -49,6 +57,13 @@ def to_row(declared: Declared, key: str, values: Mapping[str, Any]) -> Row:
         updated_at=_instant(values.get(settings.changed or "")),
         raw={name: plain[name] for name in declared.columns},
     )
+
+
+def _decoded(declared: Declared, name: str, value: Any) -> Any:
+    """JSON columns arrive as text, so that one value that Python cannot read costs its own row only."""
+    if isinstance(value, str) and declared.table.columns[name].type in ("json", "jsonb"):
+        return json.loads(value)
+    return value
 
 
 def stamp_of(declared: Declared, plain: Mapping[str, Any]) -> str:
@@ -144,9 +159,12 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A column's value as JSON holds it. NUL, which no text of the record may hold, is left out."""
+    """A column's value as JSON holds it. NUL and half pairs of surrogates, which no text of the record may hold, are
+    left out; numbers that JSON does not know become text."""
     if isinstance(value, str):
-        return value.replace("\x00", "")
+        return value.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
     if isinstance(value, date | time | UUID):

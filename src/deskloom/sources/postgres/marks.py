@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
@@ -34,6 +36,14 @@ class Open:
 
     transactions: frozenset[str]
     prepared: bool
+
+    def noted(self) -> list[Any]:
+        """It for a cursor; `of` reads that."""
+        return [sorted(self.transactions), self.prepared]
+
+    @staticmethod
+    def of(noted: Sequence[Any]) -> Open:
+        return Open(frozenset(noted[0]), bool(noted[1]))
 
 
 async def open_transactions(connection: asyncpg.Connection) -> Open:

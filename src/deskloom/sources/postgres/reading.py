@@ -113,9 +113,7 @@ async def by_key(
     while True:
         size = pace.rows
         bound = f" AND ({order}) > ({_casts(declared, 1)})" if after is not None else ""
-        statement = (
-            f"{select(declared)} WHERE ({condition}) AND {declared.named}{bound} ORDER BY {order} LIMIT {size}"
-        )
+        statement = f"{select(declared)} WHERE ({condition}) AND {declared.named}{bound} ORDER BY {order} LIMIT {size}"
         rows = await connection.fetch(statement, *(after or ()))
         if rows:
             yield found(declared, rows)
