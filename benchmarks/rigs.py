@@ -42,14 +42,17 @@ def thunderbird(folder: Path, tickets: int | None) -> Path:
 
 
 @contextmanager
-def sandbox(data: Path | None = None, *, tickets: int = 0) -> Iterator[str]:
+def sandbox(
+    data: Path | None = None, *, tickets: int = 0, product: str = "freshdesk", plan: str = "none"
+) -> Iterator[str]:
     """The sandbox help desk over `data`, or with `tickets` made up, as a process of its own; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     content = ("--tickets", str(tickets), "--articles", "0") if data is None else ("--from", str(data))
     process = subprocess.Popen(
-        [*DESKLOOM, "sandbox", "--product", "freshdesk", *content, "--port", str(port)], stdout=subprocess.DEVNULL
+        [*DESKLOOM, "sandbox", "--product", product, "--plan", plan, *content, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -108,12 +111,14 @@ class Sampler:
         return self._peak / 1024
 
 
-def command(home: Path, url: str, *words: str, extra: Mapping[str, str] | None = None) -> Measured:
+def command(
+    home: Path, url: str, *words: str, extra: Mapping[str, str] | None = None, product: str = "freshdesk"
+) -> Measured:
     """Run a `deskloom` command against the sandbox and measure it from outside."""
     environment = os.environ | {
         "DESKLOOM_HOME": str(home),
-        "FRESHDESK_DOMAIN": url,
-        "FRESHDESK_API_KEY": "sandbox",
+        f"{product.upper()}_DOMAIN": url,
+        f"{product.upper()}_API_KEY": "sandbox",
         "DESKLOOM_RATE_SHARE": "1",
         **(extra or {}),
     }

@@ -19,8 +19,8 @@ from deskloom.protocols import Embedder, VectorIndex
 from deskloom.record import runs as record_runs
 from deskloom.record import tables
 from deskloom.record.runs import Run
-from deskloom.sandbox.freshdesk import state
-from deskloom.sandbox.freshdesk.desk import Desk
+from deskloom.sandbox import state
+from deskloom.sandbox.desk import HelpDesk
 from deskloom.sandbox.server import SandboxServer
 from deskloom.settings import Settings
 from deskloom.sync.vectors import fingerprint
@@ -28,11 +28,14 @@ from deskloom.wiring import App, open_app
 
 
 class Rig:
-    """An app over a sandbox. `reopen` is what a new process would find after the old one ended."""
+    """An app over a sandbox of either product. `reopen` is what a new process would find after the old one ended."""
 
-    def __init__(self, desk: Desk, url: str, home: Path, *, database_url: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self, desk: HelpDesk[Any], url: str, home: Path, *, database_url: str | None = None, **settings: Any
+    ) -> None:
         """`database_url`: a PostgreSQL database that holds the record's tables; None: SQLite in the home."""
         self.desk = desk
+        self.product = desk.product.name
         self.embedder = FakeEmbedder()
         self.models: dict[str, Embedder] = {"minilm": self.embedder}
         """Stand-ins for the models that the settings, or a reindex, may name; others are the real ones."""
@@ -40,8 +43,7 @@ class Rig:
             _env_file=None,
             home=home,
             database_url=database_url,
-            freshdesk_domain=url,
-            freshdesk_api_key=desk.key,
+            **{f"{self.product}_domain": url, f"{self.product}_api_key": desk.key},
             **({"max_delete_share": 1.0, "retries": 1, "rate_share": 1.0} | settings),
         )
         self.clock = desk.clock.now
@@ -86,7 +88,7 @@ class Rig:
         return runs
 
     async def start(self, stream: str = "tickets", **options: Any) -> Run:
-        return await self.app.dispatcher.submit(source="freshdesk", stream=stream, requested_by="test", **options)
+        return await self.app.dispatcher.submit(source=self.product, stream=stream, requested_by="test", **options)
 
     async def sync(self, stream: str = "tickets", **options: Any) -> Run:
         """A run from start to end, as it stands in the record afterwards."""
@@ -118,7 +120,7 @@ class Rig:
         for row in state.whole(self.desk, "conversations"):
             said.setdefault(row["ticket_id"], {})[row["id"]] = row
         for truth in state.whole(self.desk, "tickets"):
-            standing = next((name for name in ("archived", "deleted", "spam") if truth[name]), "active")
+            standing = next((name for name in ("archived", "deleted", "spam") if truth.get(name)), "active")
             ours = tickets.pop(truth["id"], None)
             if ours is None:
                 found.append(f"ticket {truth['id']} ({standing}) is not in the record")
@@ -144,12 +146,21 @@ class Rig:
     async def _people_against_source(self) -> list[str]:
         """Names of companies and contacts; a deleted contact may be missing, or stand as it last was."""
         found: list[str] = []
-        for what, table, truth in (
-            ("company", tables.companies, self.desk.companies),
-            ("contact", tables.contacts, self.desk.contacts),
-        ):
-            ours = {row["external_id"]: row["name"] for row in await self.rows(table) if row["deleted_at"] is None}
-            real = {row["id"]: row["name"] for row in truth if not row.get("deleted")}
+        companies, contacts = (
+            ("companies", "contacts") if self.product == "freshdesk" else ("departments", "requesters")
+        )
+        for what, table, kind in (("company", tables.companies, companies), ("contact", tables.contacts, contacts)):
+            ours = {
+                row["external_id"]: row["name"]
+                for row in await self.rows(table)
+                if row["deleted_at"] is None and not row.get("deleted")
+            }
+            truth = state.whole(self.desk, kind)
+            # An inactive contact of Freshdesk is one that was not verified; a requester of Freshservice is gone.
+            gone = "deleted" if self.product == "freshdesk" else "inactive"
+            real = {
+                row["id"]: _name(row) for row in truth if not (row | {"inactive": row.get("active") is False}).get(gone)
+            }
             found += [
                 f"{what} {key}: {ours.get(key)!r} instead of {real.get(key)!r}"
                 for key in sorted(ours.keys() | real.keys())
@@ -229,11 +240,18 @@ class Rig:
                 "subject": " ".join((row["subject"] or "").split()),
                 "status": codes["status", row["status"]],
                 "priority": codes["priority", row["priority"]],
-                "company": companies.get(row["company_id"]),
+                "company": companies.get(row["customer_id"]),
                 "visibility": "public",
             }
             for row in await self.rows(tables.tickets)
         }
+
+
+def _name(row: Mapping[str, Any]) -> str | None:
+    """A company's or person's name: Freshservice tells first and last names apart."""
+    if "name" in row:
+        return str(row["name"])
+    return " ".join(part for part in (row["first_name"], row["last_name"]) if part) or None
 
 
 _SHOWN = {
@@ -244,7 +262,7 @@ _SHOWN = {
 
 
 @asynccontextmanager
-async def rig(desk: Desk, home: Path, **settings: Any) -> AsyncIterator[Rig]:
+async def rig(desk: HelpDesk[Any], home: Path, **settings: Any) -> AsyncIterator[Rig]:
     """A rig over `desk`, served on loopback and open; `settings` as `Rig` takes them."""
     with SandboxServer(desk) as server:
         made = Rig(desk, server.url, home, **settings)

@@ -16,6 +16,7 @@ from deskloom.sync.schedule import read_rule
 
 PROPOSED = [
     ("*", "verify", "verify", "40 * * * *"),
+    ("acme", "hours", "incremental", "45 2 * * *"),
     ("acme", "kb", "incremental", "25 */6 * * *"),
     ("acme", "tickets", "incremental", "*/10 * * * *"),
     ("acme", "tickets", "sweep", "15 3 * * *"),
@@ -91,14 +92,14 @@ def test_a_source_is_added_once_it_is_proved(account: tuple[Terminal, str, str])
     """A refused key leaves nothing; a good one is written beside what the file holds, for its owner only."""
     terminal, domain, key = account
     file = terminal.folder / "deskloom.toml"
-    file.write_text("# ours\n[tables.rows]\nname = 'x'  # kept")
+    file.write_text("# ours\n[theirs.rows]\nname = 'x'  # kept")
     refused = terminal.run("source", "add", "acme", "--domain", domain, "--api-key", "wrong")
     assert (refused.status, "refused the API key" in refused.err) == (1, True)
-    assert file.read_text() == "# ours\n[tables.rows]\nname = 'x'  # kept"
+    assert file.read_text() == "# ours\n[theirs.rows]\nname = 'x'  # kept"
     added = terminal.run("source", "add", "acme", "--domain", domain, "--api-key-env", "ACME_KEY", ACME_KEY=key)
     assert added.status == 0, added.err
     assert file.read_text() == (
-        "# ours\n[tables.rows]\nname = 'x'  # kept\n\n[sources.acme]\n"
+        "# ours\n[theirs.rows]\nname = 'x'  # kept\n\n[sources.acme]\n"
         f'kind = "freshdesk"\ndomain = "{domain}"\napi_key_env = "ACME_KEY"\n'
     )
     assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
@@ -106,6 +107,7 @@ def test_a_source_is_added_once_it_is_proved(account: tuple[Terminal, str, str])
         "  deskloom schedules add tickets '*/10 * * * *' --source acme --jitter 60",
         "  deskloom schedules add kb '25 */6 * * *' --source acme --jitter 300",
         "  deskloom schedules add tickets '15 3 * * *' --source acme --mode sweep --jitter 300",
+        "  deskloom schedules add hours '45 2 * * *' --source acme --jitter 300",
         "  deskloom schedules add verify '40 * * * *' --jitter 60",
     ]
     for name, where in (("acme", "other"), ("acme2", domain)):

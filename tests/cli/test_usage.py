@@ -23,8 +23,8 @@ HEAVY = (
     "uvicorn",
 )
 WRONG = {
-    ("sync",): "Missing argument 'what'. Choose from: tickets, kb, all. See: deskloom sync --help",
-    ("sync", "tables"): "Invalid value for 'what': 'tables' is not one of 'tickets', 'kb', 'all'. "
+    ("sync",): "Missing argument 'what'. Choose from: tickets, kb, hours, all. See: deskloom sync --help",
+    ("sync", "tables"): "Invalid value for 'what': 'tables' is not one of 'tickets', 'kb', 'hours', 'all'. "
     "See: deskloom sync --help",
     ("sync", "kb", "--limit", "0"): "Invalid value for '--limit': \"0\" is not a whole number from 1 to 500, "
     "for example 100. See: deskloom sync --help",
@@ -38,7 +38,7 @@ WRONG = {
     "for example 10. See: deskloom search --help",
     ("runs", "--cancel"): "--cancel needs the id of a run: deskloom runs ID --cancel",
     ("frobnicate",): "No such command 'frobnicate'. See: deskloom --help",
-    ("sandbox", "--product", "abacus"): 'The sandbox cannot be "abacus". Choose one of: freshdesk',
+    ("sandbox", "--product", "abacus"): 'The sandbox cannot be "abacus". Choose one of: freshdesk, freshservice',
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deskloom.model import Agent, Article, Codes, Company, Contact, Json, Message, Ticket, TicketState, Visibility
+from deskloom.sources.freshworks.tickets import ticket_members
 from deskloom.sources.freshworks.values import (
     account_number,
     code_table,
@@ -49,57 +50,9 @@ CODE_FIELDS = {"status": "status", "priority": "priority", "source": "channel"}
 
 
 def to_ticket(row: Json, *, state: TicketState, stamp: str | None, messages: tuple[Message, ...] | None) -> Ticket:
-    """A list row with includes, or a view. Close times come from `stats` and nowhere else (T50)."""
-    stats, requester = object_of(row.get("stats")), object_of(row.get("requester"))
-    return Ticket(
-        external_id=int(row["id"]),
-        stamp=stamp,
-        state=state,
-        subject=text(row.get("subject")),
-        description_html=text(row.get("description")),
-        description_text=text(row.get("description_text")),
-        status=integer(row.get("status")),
-        priority=integer(row.get("priority")),
-        channel=integer(row.get("source")),
-        type=text(row.get("type")),
-        requester_id=integer(row.get("requester_id")),
-        requester_name=text(requester.get("name")),
-        requester_email=text(requester.get("email")),
-        responder_id=integer(row.get("responder_id")),
-        group_id=integer(row.get("group_id")),
-        company_id=integer(row.get("company_id")),
-        tags=texts(row.get("tags")) or (),
-        custom_fields=object_of(row.get("custom_fields")),
-        created_at=instant(row.get("created_at")),
-        updated_at=instant(row.get("updated_at")),
-        due_by=instant(row.get("due_by")),
-        first_responded_at=instant(stats.get("first_responded_at")),
-        resolved_at=instant(stats.get("resolved_at")),
-        closed_at=instant(stats.get("closed_at")),
-        messages=messages,
-        raw=row,
-    )
-
-
-def to_message(row: Json) -> Message:
-    """A reply or note. Only an explicit `private: false` makes it public (T33)."""
-    source = integer(row.get("source"))
-    return Message(
-        external_id=int(row["id"]),
-        private=row.get("private") is not False,
-        incoming=row.get("incoming") is True,
-        kind=MESSAGE_KINDS.get(source, f"source {source}") if source is not None else "unknown",
-        body_html=text(row.get("body")),
-        body_text=text(row.get("body_text")),
-        from_email=text(row.get("from_email")),
-        to_emails=texts(row.get("to_emails")),
-        cc_emails=texts(row.get("cc_emails")),
-        support_email=text(row.get("support_email")),
-        author_id=integer(row.get("user_id")),
-        created_at=instant(row.get("created_at")),
-        updated_at=instant(row.get("updated_at")),
-        raw=row,
-    )
+    """A list row with includes, or a view."""
+    company_id = integer(row.get("company_id"))
+    return Ticket(stamp=stamp, state=state, company_id=company_id, messages=messages, **ticket_members(row))
 
 
 # -------------------------------------------------------------------------------------------------------------- people

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from deskloom.errors import AccessRefused, Unreadable
 from deskloom.model import Json, Message, Ticket, TicketState
-from deskloom.sources.freshdesk.mapping import to_message, to_ticket
+from deskloom.sources.freshdesk.mapping import MESSAGE_KINDS, to_ticket
 from deskloom.sources.freshworks.beside import Beside, Outcome, unknown
 from deskloom.sources.freshworks.passes import SILENT
 from deskloom.sources.freshworks.reader import Absent, Reader
+from deskloom.sources.freshworks.tickets import to_message
 from deskloom.sources.freshworks.values import ticket_stamp, ticket_state
 
 
@@ -71,4 +72,4 @@ class TicketReader:
     async def _messages(self, path: str) -> tuple[Message, ...]:
         """All replies and notes, oldest first as listed: every page (T25), not the ten of an include (T24)."""
         rows: list[Json] = await self.reader.every(path, kind="conversations", refusals=1)
-        return tuple(to_message(row) for row in rows)
+        return tuple(to_message(row, MESSAGE_KINDS) for row in rows)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from deskloom.model import Json, Message, Ticket, TicketState, TimeEntry
-from deskloom.sources.freshworks.values import instant, integer, object_of, text, texts
+from deskloom.sources.freshworks import tickets as freshworks
+from deskloom.sources.freshworks.tickets import ticket_members
+from deskloom.sources.freshworks.values import integer, object_of, text
 
 MESSAGE_KINDS = {0: "reply", 1: "form", 2: "note", 3: "status", 4: "meta", 5: "feedback", 6: "forward"}
 """Freshservice's `source` of a conversation: 3 and 4 are written by the helpdesk, not by a person."""
@@ -26,65 +29,31 @@ def to_ticket(
 ) -> Ticket:
     """A list row, or a view with `requester`, `stats` and `tags`; what it lacks is missing.
 
-    `company_id` is whose ticket it is where it has no department. Close times come from `stats` and nowhere else (T50).
+    `company_id` is whose ticket it is where it has no department.
     A service request has no text of its own: what was asked for stands in its `requested_items`, if they are there.
     """
-    stats, requester = object_of(row.get("stats")), object_of(row.get("requester"))
-    asked = items_text(row.get("requested_items")) if lacks_text(row) else None
+    members = ticket_members(row)
+    members["description_text"] = _stripped(members["description_text"])
+    if lacks_text(row) and (asked := items_text(row.get("requested_items"))) is not None:
+        members |= {"description_html": None, "description_text": asked}
     department = integer(row.get("department_id"))
     return Ticket(
-        external_id=int(row["id"]),
         stamp=stamp,
         state=state,
-        subject=text(row.get("subject")),
-        description_html=text(row.get("description")) if asked is None else None,
-        description_text=_stripped(row.get("description_text")) if asked is None else asked,
-        status=integer(row.get("status")),
-        priority=integer(row.get("priority")),
-        channel=integer(row.get("source")),
-        type=text(row.get("type")),
-        requester_id=integer(row.get("requester_id")),
-        requester_name=text(requester.get("name")),
-        requester_email=text(requester.get("email")) or text(requester.get("primary_email")),
-        responder_id=integer(row.get("responder_id")),
-        group_id=integer(row.get("group_id")),
         company_id=department if department is not None else company_id,
         workspace_id=integer(row.get("workspace_id")),
         resolution_html=text(row.get("resolution_notes_html")),
-        resolution_text=_stripped(row.get("resolution_notes")),
-        tags=texts(row.get("tags")) or (),
-        custom_fields=object_of(row.get("custom_fields")),
-        created_at=instant(row.get("created_at")),
-        updated_at=instant(row.get("updated_at")),
-        due_by=instant(row.get("due_by")),
-        first_responded_at=instant(stats.get("first_responded_at")),
-        resolved_at=instant(stats.get("resolved_at")),
-        closed_at=instant(stats.get("closed_at")),
+        resolution_text=_stripped(text(row.get("resolution_notes"))),
         messages=messages,
         time_entries=time_entries,
-        raw=row,
+        **members,
     )
 
 
 def to_message(row: Json) -> Message:
-    """A reply or note. Only an explicit `private: false` makes it public (T33)."""
-    source = integer(row.get("source"))
-    return Message(
-        external_id=int(row["id"]),
-        private=row.get("private") is not False,
-        incoming=row.get("incoming") is True,
-        kind=MESSAGE_KINDS.get(source, f"source {source}") if source is not None else "unknown",
-        body_html=text(row.get("body")),
-        body_text=_stripped(row.get("body_text")),
-        from_email=text(row.get("from_email")),
-        to_emails=texts(row.get("to_emails")),
-        cc_emails=texts(row.get("cc_emails")),
-        support_email=text(row.get("support_email")),
-        author_id=integer(row.get("user_id")),
-        created_at=instant(row.get("created_at")),
-        updated_at=instant(row.get("updated_at")),
-        raw=row,
-    )
+    """A reply or note, or a row that the helpdesk wrote itself."""
+    message = freshworks.to_message(row, MESSAGE_KINDS)
+    return replace(message, body_text=_stripped(message.body_text))
 
 
 def lacks_text(row: Json) -> bool:
@@ -114,7 +83,6 @@ def _answers(item: Json) -> Iterable[str]:
             yield f"{str(name).replace('_', ' ').strip()}: {said}"
 
 
-def _stripped(value: Any) -> str | None:
+def _stripped(value: str | None) -> str | None:
     """The helpdesk's own plain text, which begins with a no-break space (3.5)."""
-    found = text(value)
-    return found.strip() if found is not None else None
+    return value.strip() if value is not None else None

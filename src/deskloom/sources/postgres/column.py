@@ -18,7 +18,7 @@ import asyncpg
 
 from deskloom.errors import Unreadable
 from deskloom.model import Cursor, ItemFailure, Json, Kind, Page, Record, Row, Tombstone
-from deskloom.protocols import Known
+from deskloom.protocols import Known, nothing_known
 from deskloom.sources.postgres.catalog import quote
 from deskloom.sources.postgres.database import Database
 from deskloom.sources.postgres.declared import Declared
@@ -62,12 +62,15 @@ async def sorted_out(
 ) -> list[tuple[Found, Record | ItemFailure | None]]:
     """The rows with what they are for us; None for those that are stored as they are."""
     read = [(row, _read(declared, row)) for row in rows]
-    living = [one.key for _, one in read if isinstance(one, Row)]
-    stored = await known(Kind.ROW, living) if living else {}
-    return [
-        (row, None if isinstance(one, Row) and one.stamp is not None and stored.get(one.key) == one.stamp else one)
-        for row, one in read
-    ]
+    stored = await known(Kind.ROW, [row.key for row in rows])
+    return [(row, None if _is_stored(one, stored, known) else one) for row, one in read]
+
+
+def _is_stored(one: Record | ItemFailure, stored: Mapping[str, str], known: Known) -> bool:
+    """Whether it would change nothing. Where nothing counts as known, a tombstone may well be news."""
+    if isinstance(one, Row):
+        return one.stamp is not None and stored.get(one.key) == one.stamp
+    return isinstance(one, Tombstone) and known is not nothing_known and one.key not in stored
 
 
 async def named_rows(
@@ -79,9 +82,9 @@ async def named_rows(
     parts = {key_text(one): one for one in spelled.values() if one is not None}
     rows = {row.key: row for row in await some(connection, declared, list(parts.values()))}
     read = {row.key: one for row, one in await sorted_out(declared, list(rows.values()), known)}
-    gone = [key for key in parts if key not in rows]
-    stored = await known(Kind.ROW, gone) if gone else {}
-    read |= {key: Tombstone(kind=Kind.ROW, key=key, reason=REMOVED) for key in gone if key in stored}
+    removed = [Tombstone(kind=Kind.ROW, key=key, reason=REMOVED) for key in parts if key not in rows]
+    stored = await known(Kind.ROW, [one.key for one in removed]) if removed else {}
+    read |= {one.key: one for one in removed if not _is_stored(one, stored, known)}
     return [(key, read.pop(key_text(one), None) if one is not None else None) for key, one in spelled.items()]
 
 
@@ -150,8 +153,8 @@ async def whole(
 class ColumnReader:
     """Reads one table. Without a change column every read is a whole one."""
 
-    def __init__(self, database: Database, declared: Declared) -> None:
-        self.database, self.declared = database, declared
+    def __init__(self, database: Database, declared: Declared, overlap: float = OVERLAP) -> None:
+        self.database, self.declared, self.overlap = database, declared, overlap
 
     async def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
         """What changed; everything, the first time."""
@@ -195,7 +198,7 @@ class ColumnReader:
         if "after" in state and "at" not in state:
             state["at"] = await reached(connection, self.declared, state["after"][0])
         mark = cursor.get("mark")
-        since = await minus(connection, self.declared, mark, OVERLAP) if mark is not None else None
+        since = await minus(connection, self.declared, mark, self.overlap) if mark is not None else None
         highest: str | None = None
         async for rows in by_change(connection, self.declared, since, state.get("after")):
             told = await sorted_out(self.declared, rows, known)

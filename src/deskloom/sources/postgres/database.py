@@ -121,7 +121,7 @@ class Database:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self.dsn,
-                    min_size=1,
+                    min_size=0,
                     max_size=self._size,
                     timeout=10,
                     statement_cache_size=0,  # a pooler in transaction mode knows no prepared statements

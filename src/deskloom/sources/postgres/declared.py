@@ -73,7 +73,7 @@ def declare(settings: TableSettings, table: Table) -> Declared:
         key=key,
         columns=tuple(dict.fromkeys((*key, *settings.columns()))),
         version=_version(settings, key),
-        warnings=tuple([*_access_warnings(table), *_key_warnings(table, key), *_change_warnings(settings, table)]),
+        warnings=(*_access_warnings(table), *_key_warnings(table, key), *_change_warnings(settings, table)),
     )
 
 
@@ -97,8 +97,8 @@ def _access_warnings(table: Table) -> list[str]:
     if not table.is_filtered:
         return []
     return [
-        f"Row-level security applies to this user on {table.quoted}: rows that its policies hide count as removed. Give "
-        "the user a policy USING (true), or BYPASSRLS."
+        f"Row-level security applies to this user on {table.quoted}: rows that its policies hide count as removed. "
+        "Give the user a policy USING (true), or BYPASSRLS."
     ]
 
 
@@ -106,8 +106,8 @@ def _key_warnings(table: Table, key: tuple[str, ...]) -> list[str]:
     said: list[str] = []
     if key != table.primary_key and not any(unique <= set(key) for unique in table.unique):
         said.append(
-            f"Nothing in the database keeps {_listed(key)} of {table.quoted} unique: of rows that are alike in it, one is "
-            "found."
+            f"Nothing in the database keeps {_listed(key)} of {table.quoted} unique: of rows that are alike in it, one "
+            "is found."
         )
     if nullable := [name for name in key if table.columns[name].nullable]:
         said.append(f"{_listed(nullable)} of {table.quoted} may be null: rows without a key are left out.")

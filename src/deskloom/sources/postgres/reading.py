@@ -156,8 +156,8 @@ async def living_keys(connection: asyncpg.Connection, declared: Declared) -> Asy
     while True:
         bound = f" AND ({order}) > ({_casts(declared, 1)})" if after is not None else ""
         statement = (
-            f"SELECT {_key(declared)} FROM {declared.table.quoted} WHERE ({declared.living}) AND {declared.named}{bound} "
-            f"ORDER BY {order} LIMIT {KEYS}"
+            f"SELECT {_key(declared)} FROM {declared.table.quoted} "
+            f"WHERE ({declared.living}) AND {declared.named}{bound} ORDER BY {order} LIMIT {KEYS}"
         )
         rows = await connection.fetch(statement, *(after or ()))
         if rows:

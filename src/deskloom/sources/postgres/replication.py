@@ -43,8 +43,8 @@ _LOGICAL = "logical"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot as the server tells of it: what it holds back, in bytes, whether it is still whole, where it stands, and how
-    far behind the log's end that is, in bytes."""
+    """A slot as the server tells of it: what it holds back, in bytes, whether it is still whole, where it stands, and
+    how far behind the log's end that is, in bytes."""
 
     held: int
     whole: bool
@@ -119,8 +119,8 @@ async def alarms(connection: asyncpg.Connection, declared: Declared) -> list[str
     if slot is None or slot.held < ALARM_BYTES:
         return []
     return [
-        f'The replication slot of "{name}" holds back {slot.held / 2**30:.1f} GiB of the server\'s log. Sync the table, or '
-        f"remove the slot: deskloom table remove {name}"
+        f'The replication slot of "{name}" holds back {slot.held / 2**30:.1f} GiB of the server\'s log. Sync the '
+        f"table, or remove the slot: deskloom table remove {name}"
     ]
 
 
@@ -384,9 +384,9 @@ async def _require_fit(connection: asyncpg.Connection, declared: Declared) -> No
         )
     if not table.is_ours:
         raise AccessRefused(
-            f"Only the owner of {table.quoted} may publish it. Run this once as the owner, and name the user that reads: "
-            f"SOURCE_DATABASE_URL=postgresql://owner@… deskloom table install {declared.settings.name} --way replication "
-            "--reader USER"
+            f"Only the owner of {table.quoted} may publish it. Run this once as the owner, and name the user that "
+            f"reads: SOURCE_DATABASE_URL=postgresql://owner@… deskloom table install {declared.settings.name} "
+            "--way replication --reader USER"
         )
     identity = await connection.fetchval("SELECT relreplident::text FROM pg_class WHERE oid = $1::oid", table.oid)
     if identity != "f" and not (identity == "d" and table.primary_key == declared.key):

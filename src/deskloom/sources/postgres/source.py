@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +17,7 @@ from deskloom.model import Cursor, Json, Kind, Page, Record, Tombstone
 from deskloom.protocols import Known, Listed, Stream, nothing_known
 from deskloom.sources.postgres import replication, triggers
 from deskloom.sources.postgres.catalog import find_table
-from deskloom.sources.postgres.column import ColumnReader, read_row
+from deskloom.sources.postgres.column import OVERLAP, ColumnReader, read_row
 from deskloom.sources.postgres.database import Database
 from deskloom.sources.postgres.declared import Declared, declare
 from deskloom.sources.postgres.mapping import to_row
@@ -38,17 +38,19 @@ class TableSource:
 
     kind: str = "postgres"
 
-    def __init__(self, settings: TableSettings, database: Database) -> None:
+    def __init__(self, settings: TableSettings, database: Database, *, overlap: float = OVERLAP) -> None:
+        """`overlap`: seconds by which the clocks may differ that stamp rows (`column`)."""
         self.name = settings.name
         self.settings = settings
         self.account = f"{database.host}/{database.name} {settings.table}"
         self.streams: Mapping[str, Stream] = {ROWS: Stream(ROWS, Kind.ROW, settings.into)}
         self._database = database
+        self._overlap = overlap
         self._declared: Declared | None = None
 
     async def declared(self) -> Declared:
         """The declaration held against the table as it is now; raises `SettingInvalid` naming what is wrong."""
-        async with self._database.connection() as connection:
+        async with self._database.reading() as connection:
             table = await find_table(connection, self.settings.table, self._database.schema)
             declared = declare(self.settings, table)
             await _try_condition(connection, declared)
@@ -84,7 +86,7 @@ class TableSource:
         under: Json = {"way": way, "version": declared.version, "origin": await self._origin(declared)}
         own = {name: value for name, value in (after or {}).items() if name not in under}
         same = all((after or {}).get(name) == value for name, value in under.items())
-        reader = _READERS[way](self._database, declared)
+        reader = self._reader(way, declared)
         async with aclosing(reader.read(own if same else None, limit=limit, known=known)) as pages:  # type: ignore[type-var]
             async for page in pages:
                 yield replace(page, cursor=under | page.cursor)
@@ -95,6 +97,13 @@ class TableSource:
         Raises `SettingInvalid` for a way that it was not prepared for.
         """
         return await self._way(await self.declared())
+
+    def _reader(self, way: str, declared: Declared) -> _Reads:
+        if way == "column":
+            return ColumnReader(self._database, declared, self._overlap)
+        if way == "triggers":
+            return triggers.TriggerReader(self._database, declared)
+        return replication.ReplicationReader(self._database, declared)
 
     async def _way(self, declared: Declared) -> str:
         asked = self.settings.follow
@@ -107,8 +116,8 @@ class TableSource:
             }
         if asked != "auto" and not prepared[asked]:
             raise SettingInvalid(
-                f'Table "{self.name}" is to be followed by {asked}, which its database is not prepared for. Prepare it: '
-                f"deskloom table install {self.name}",
+                f'Table "{self.name}" is to be followed by {asked}, which its database is not prepared for. Prepare '
+                f"it: deskloom table install {self.name}",
                 setting=f"tables.{self.name}",
             )
         return next((way for way, there in prepared.items() if there), "column")
@@ -195,11 +204,6 @@ def _listed(declared: Declared, row: Found) -> Listed:
     return Listed(key=row.key, stamp=read.stamp, updated_at=read.updated_at)
 
 
-_READERS: Mapping[str, Callable[[Database, Declared], _Reads]] = {
-    "column": ColumnReader,
-    "triggers": triggers.TriggerReader,
-    "replication": replication.ReplicationReader,
-}
 _DATABASE = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()"
 _HISTORY = """
 SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END

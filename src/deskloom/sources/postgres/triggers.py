@@ -92,7 +92,10 @@ _FULL = """
 SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = $1::text::regnamespace)
 """
 _FORGOTTEN = f"SELECT before::text::bigint FROM {SCHEMA}.forgotten WHERE source = $1"
-_NEW = "source = $1 AND xid >= pg_snapshot_xmin($2::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot)"  # noqa: E501
+_NEW = (
+    "source = $1 AND xid >= pg_snapshot_xmin($2::text::pg_snapshot) "
+    "AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot)"
+)
 _EMPTIED = f"SELECT EXISTS (SELECT FROM {SCHEMA}.outbox WHERE {_NEW} AND (key IS NULL OR key @> '[null]'))"
 _NOTED = f"SELECT id, key FROM {SCHEMA}.outbox WHERE {_NEW} AND id > $3 ORDER BY id LIMIT $4"
 _STANDING = f"SELECT count(*), max(id) FROM {SCHEMA}.outbox WHERE source = $1"
@@ -262,9 +265,9 @@ class TriggerReader:
             return f"An older state of {self.declared.table.quoted} was restored. It is read whole."
         if (await connection.fetchval(_FORGOTTEN, self._name) or 0) > before.xmin:
             return (
-                f'Changes of {self.declared.table.quoted} were taken by another Deskloom that calls it "{self._name}" as '
-                "well, or by this one before its record was restored. It is read whole. Two that follow one table need "
-                "two names for it."
+                f'Changes of {self.declared.table.quoted} were taken by another Deskloom that calls it "{self._name}" '
+                "as well, or by this one before its record was restored. It is read whole. Two that follow one "
+                "table need two names for it."
             )
         emptied = "whole" not in cursor and await connection.fetchval(_EMPTIED, self._name, before.text)
         return "" if emptied else None
@@ -357,7 +360,7 @@ def _require_fit(declared: Declared) -> None:
         )
     if not table.is_ours:
         raise AccessRefused(
-            f"Only the owner of {table.quoted} may make triggers that always fire. Run this once as the owner, and name "
-            f"the user that reads: SOURCE_DATABASE_URL=postgresql://owner@… deskloom table install "
+            f"Only the owner of {table.quoted} may make triggers that always fire. Run this once as the owner, and "
+            f"name the user that reads: SOURCE_DATABASE_URL=postgresql://owner@… deskloom table install "
             f"{declared.settings.name} --way triggers --reader USER"
         )

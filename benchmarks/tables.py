@@ -1,0 +1,577 @@
+"""A table that is written to all the time, and a process that keeps the index in step: lost rows, staleness, reads.
+
+A PostgreSQL server of its own, and `deskloom serve` following a table while others write to it: single writes, and
+transactions that stay open for up to 30 seconds. Afterwards every row is compared with the record and the index, its
+vector included. One after another each way of following is measured, then CocoIndex, whose PostgreSQL source reads the
+whole table in each update: its updates follow one another without a pause.
+
+Staleness runs from the sending of a commit to the first answer of `GET /api/v1/search` that shows the row in that
+version (or no longer shows a deleted one); a sample of rows is asked for, every 0.2 s. CocoIndex is not asked: the
+moment its store has taken a row counts. The model is a stand-in, a server on loopback (`--latency` a request of up to
+32 texts; it has no model and makes vectors by hashing words), unless `--model minilm`: the bundled one embeds a few
+dozen of these texts a second on a small machine, so give it fewer rows.
+
+Way `column` is read when the clock says so (`--every` seconds); what was deleted is found by the next complete listing,
+here one in the end.
+
+Run: python -m benchmarks.tables [--rows 10000] [--minutes 1] [--writes 50] [--way all] [--every 10] [--peers [NAME …]]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import numpy as np
+from benchmarks.embedding_server import EmbeddingServer
+from benchmarks.peers import PEERS, installed, versions
+from benchmarks.processes import scratch
+from benchmarks.rigs import DESKLOOM, ROOT, Sampler, table
+from benchmarks.writes import QUICK, SLOW, Done, Writers, Written, fill, percentile, table_rows
+from sqlalchemy import select
+from tests import postgres
+
+from deskloom import documents
+from deskloom.embedders import open_embedder
+from deskloom.indexes.edge import EdgeIndex
+from deskloom.record import open_record, tables
+from deskloom.settings import Settings
+from deskloom.sources.postgres import Database, TableSource, replication, triggers
+from deskloom.table_settings import TableSettings
+
+WAYS = ("column", "triggers", "replication")
+DATABASE, READER, NAME = "team", "reader", "articles"
+DECLARED: dict[str, Any] = {
+    "name": NAME,
+    "table": "articles",
+    "changed": "updatedAt",
+    "title": "title",
+    "texts": {"body": 1},
+    "tags": ["tags"],
+    "fields": ["version"],
+}
+SAMPLED = {"column": 20, "triggers": 5, "replication": 5}
+"""Of so many single writes one is asked for; of those that commit late, each fifth."""
+ASKED_EVERY = 0.2
+ASKED_AT_ONCE = 80
+PATIENCE = 180.0
+PAGE = 500
+PRELOADED = "shared_preload_libraries=pg_stat_statements"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What following the table by one way came to. Seconds of staleness, by what was waited for."""
+
+    title: str
+    done: Done = field(default_factory=Done)
+    rows: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    stale: dict[str, list[float]] = field(default_factory=dict)
+    never: int = 0
+    runs: int = 0
+    rows_read: int | None = None
+    statements: int | None = None
+    embedded: int = 0
+    needed: int = 0
+    own: float = 0.0
+    cpu: float = 0.0
+    filled: float = 0.0
+
+    def seconds(self, kind: str, share: float) -> str:
+        found = percentile(self.stale.get(kind, ()), share)
+        return "-" if found is None else f"{found:.1f}"
+
+
+# ------------------------------------------------------------------------------------------------------- the database
+
+
+@contextlib.contextmanager
+def team() -> Iterator[postgres.Server]:
+    """A server that logs rows and counts statements, if it knows how to."""
+    settings = ["wal_level=logical", "synchronous_commit=on", "max_replication_slots=4"]
+    try:
+        opened = contextlib.ExitStack()
+        server = opened.enter_context(postgres.running(settings=[*settings, PRELOADED]))
+    except RuntimeError:
+        server = opened.enter_context(postgres.running(settings=settings))
+    with opened:
+        yield server
+
+
+async def prepare(server: postgres.Server, rows: int) -> None:
+    """The team's database: the table, owned by the user that follows it."""
+    await postgres.create(server, DATABASE)
+    await fill(server.url(DATABASE), rows)
+    connection = await asyncpg.connect(server.url(DATABASE))
+    await connection.execute(f"CREATE ROLE {READER} LOGIN REPLICATION")
+    await connection.execute(f"GRANT CREATE ON DATABASE {DATABASE} TO {READER}")
+    await connection.execute(f"GRANT CREATE ON SCHEMA public TO {READER}; ALTER TABLE articles OWNER TO {READER}")
+    with contextlib.suppress(asyncpg.PostgresError):
+        await connection.execute("CREATE EXTENSION pg_stat_statements")
+    await connection.close()
+
+
+def reader_url(server: postgres.Server) -> str:
+    return server.url(DATABASE).replace("deskloom@", f"{READER}@")
+
+
+async def forget_counts(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    with contextlib.suppress(asyncpg.PostgresError):
+        await connection.execute("SELECT pg_stat_statements_reset()")
+    await connection.close()
+
+
+async def counts(url: str) -> tuple[int | None, int | None]:
+    """Statements of the follower, and the rows of the table that they brought; None where the server cannot count."""
+    connection = await asyncpg.connect(url)
+    try:
+        row = await connection.fetchrow(
+            """
+            SELECT sum(calls)::bigint AS calls,
+                coalesce(sum(rows) FILTER (WHERE query ILIKE '%FROM "public"."articles"%'), 0)::bigint AS rows
+            FROM pg_stat_statements WHERE userid = $1::regrole
+            """,
+            READER,
+        )
+    except asyncpg.PostgresError:
+        return None, None
+    finally:
+        await connection.close()
+    return row["calls"], row["rows"]
+
+
+@contextlib.asynccontextmanager
+async def prepared(server: postgres.Server, way: str) -> AsyncIterator[None]:
+    """Triggers or slot of a way, there for as long as it is measured."""
+    database = Database(reader_url(server))
+    declared = await TableSource(TableSettings(**DECLARED), database).declared()
+    made = {"triggers": triggers, "replication": replication}.get(way)
+    try:
+        if made:
+            await made.install(database, declared)
+        yield
+        if made:
+            await made.remove(database, declared)
+    finally:
+        await database.aclose()
+
+
+# -------------------------------------------------------------------------------------------------------- the watched
+
+
+@dataclass(slots=True)
+class Watch:
+    """Rows whose arrival is waited for, and how long that took."""
+
+    every: int
+    held: set[str] = field(default_factory=set)
+    waiting: dict[str, Written] = field(default_factory=dict)
+    stale: dict[str, list[float]] = field(default_factory=dict)
+    texts: int = 0
+    """Rows that were written: each has a new text."""
+    _seen: int = 0
+    _late: int = 0
+
+    def told(self, written: Written) -> None:
+        self.texts += written.version is not None
+        if written.late:
+            self._late += 1
+            wanted = self._late % 5 == 0
+        else:
+            self._seen += 1
+            wanted = self._seen % self.every == 0
+        if wanted:
+            self.held.add(written.key)
+            self.waiting[written.key] = written
+
+    def check(self, keys: Sequence[str], found: Mapping[str, int], now: float) -> None:
+        """What an answer says of the rows that were asked for."""
+        for key in keys:
+            written, version = self.waiting[key], found.get(key)
+            there = version is None if written.version is None else version is not None and version >= written.version
+            if there:
+                kind = "deleted" if written.version is None else "late" if written.late else "single"
+                self.stale.setdefault(kind, []).append(now - written.at)
+                del self.waiting[key]
+                self.held.discard(key)
+
+
+class Desk:
+    """`deskloom serve` over a home, followed through its API."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self.home, self.environment = home, dict(environment)
+
+    @contextlib.asynccontextmanager
+    async def serving(self, way: str) -> AsyncIterator[httpx.AsyncClient]:
+        """The process, which reads its declaration from the environment; ended as it should be."""
+        environment = self.environment | {"DESKLOOM_TABLES": json.dumps([DECLARED | {"follow": way}])}
+        log = (self.home.parent / f"serve-{way}.log").open("w")
+        self.process = subprocess.Popen(
+            [*DESKLOOM, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=log, env=environment, text=True,
+            cwd=self.home.parent,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if " at http" not in line:
+            sys.exit(f"deskloom serve did not start: {Path(log.name).read_text()[-1000:]}")
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        url = line.rsplit(" at ", 1)[1].strip()
+        try:
+            async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=120) as client:
+                yield client
+        finally:
+            self.process.terminate()
+            self.process.wait(60)
+            log.close()
+
+
+async def sync(client: httpx.AsyncClient, *, full: bool = False) -> None:
+    """A sync of the table from start to end; waits for one that is under way."""
+    while True:
+        answer = await client.post("/sync/run", json={"table": NAME, "force_full_sync": full})
+        if answer.status_code == 202 or answer.is_success:
+            await ended(client, answer.json()["run_id"])
+            return
+        if answer.status_code != 409:
+            answer.raise_for_status()
+        await asyncio.sleep(0.2)
+
+
+async def ended(client: httpx.AsyncClient, run: str) -> None:
+    while (found := (await client.get(f"/runs/{run}")).json())["state"] in ("queued", "running"):
+        await asyncio.sleep(0.1)
+    assert found["state"] == "succeeded", found["errors"]
+
+
+async def deletions(client: httpx.AsyncClient) -> None:
+    """A complete listing, by which the change column's way finds what was deleted."""
+    while (answer := await client.post("/sync/sweep", json={"source": NAME, "stream": "rows"})).status_code == 409:
+        await asyncio.sleep(0.2)
+    if answer.status_code == 422:  # rows cannot be swept by themselves: read them whole
+        await sync(client, full=True)
+    else:
+        answer.raise_for_status()
+        await ended(client, answer.json()[0]["id"])
+
+
+async def look(client: httpx.AsyncClient, watch: Watch) -> None:
+    """Ask for the rows that are waited for, again and again."""
+    while True:
+        keys = list(watch.waiting)
+        for begin in range(0, len(keys), ASKED_AT_ONCE):
+            part = keys[begin : begin + ASKED_AT_ONCE]
+            answer = await client.get(
+                "/search", params={"q": " ".join(part), "in": NAME, "mode": "keyword", "limit": 100}
+            )
+            answer.raise_for_status()
+            found = {hit["id"]: hit["payload"]["version"] for hit in answer.json()["hits"]}
+            watch.check(part, found, time.time())
+        await asyncio.sleep(ASKED_EVERY)
+
+
+async def by_the_clock(client: httpx.AsyncClient, every: float) -> None:
+    """What a schedule does for the way without notifications."""
+    while True:
+        began = time.monotonic()
+        await sync(client)
+        await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
+
+
+# ------------------------------------------------------------------------------------------------------- the measuring
+
+
+async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, options: Any) -> Outcome:
+    """Follow the table by one way while it is written to, then compare."""
+    outcome = Outcome(f"Deskloom, {way}" + (f" each {options.every:g} s" if way == "column" else ""))
+    url = server.url(DATABASE)
+    async with prepared(server, way), desk.serving(way) as client:
+        began = time.perf_counter()
+        await sync(client)
+        outcome.filled = time.perf_counter() - began
+        watch = Watch(SAMPLED[way])
+        writers = Writers(url, rate=options.writes, told=watch.told, held=watch.held, seed=WAYS.index(way))
+        await forget_counts(url)
+        texts, cpu = model.count(), cpu_seconds(desk.process.pid)
+        runs = await run_count(desk.home)
+        sampler = Sampler(desk.process.pid)
+        tasks = [asyncio.create_task(look(client, watch))]
+        if way == "column":
+            tasks.append(asyncio.create_task(by_the_clock(client, options.every)))
+        try:
+            outcome.done = await during(writers.run(options.minutes * 60), tasks)
+            await during(settled(client, watch, way), tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        outcome.own, outcome.cpu = sampler.stop(), cpu_seconds(desk.process.pid) - cpu
+        outcome.runs = await run_count(desk.home) - runs
+        outcome.statements, outcome.rows_read = await counts(url)
+        if way == "column":
+            await sync(client)
+            await deletions(client)
+        outcome.embedded, outcome.needed = model.count() - texts, watch.texts
+        outcome.stale, outcome.never = watch.stale, len(watch.waiting)
+    outcome.rows, outcome.lost = await compare(desk, url, options)
+    return outcome
+
+
+async def during(work: Any, tasks: Sequence[asyncio.Task[Any]]) -> Any:
+    """Work while others go on for ever: if one of them fails, that is the end."""
+    main = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    if main not in done:
+        main.cancel()
+        await asyncio.gather(main, return_exceptions=True)
+        return next(iter(done)).result()
+    return main.result()
+
+
+async def settled(client: httpx.AsyncClient, watch: Watch, way: str) -> None:
+    """Until what is waited for has arrived; deletions cannot, by the change column."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if way == "column":
+            for key in [key for key, written in watch.waiting.items() if written.version is None]:
+                del watch.waiting[key]
+                watch.held.discard(key)
+        if not watch.waiting:
+            break
+        await asyncio.sleep(ASKED_EVERY)
+    await sync(client)  # what was not sampled
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def run_count(home: Path) -> int:
+    """Runs of the table so far; old ones are pruned, so their number is taken from the publishing process's own ids."""
+    record = open_record(f"sqlite+aiosqlite:///{home / 'deskloom.db'}")
+    try:
+        async with record.reading() as tx:
+            return len((await tx.execute(select(tables.runs.c.id).where(tables.runs.c.source == NAME))).all())
+    finally:
+        await record.aclose()
+
+
+# ------------------------------------------------------------------------------------------------------- the comparing
+
+
+async def compare(desk: Desk, url: str, options: Any) -> tuple[int, dict[str, int]]:
+    """Every row of the table beside the record and the index; returns how many there are, and what is wrong."""
+    rows = await table_rows(url)
+    wrong = dict.fromkeys(("record missing", "record wrong", "record extra"), 0)
+    kept = await recorded(desk.home)
+    for key, row in rows.items():
+        if key not in kept:
+            wrong["record missing"] += 1
+        elif kept[key] != record_of(row):
+            wrong["record wrong"] += 1
+    wrong["record extra"] = len(kept.keys() - rows.keys())
+    return len(rows), wrong | await compare_index(desk, rows)
+
+
+async def recorded(home: Path) -> dict[str, Any]:
+    """What the record holds of each row that it does not hold for deleted."""
+    record = open_record(f"sqlite+aiosqlite:///{home / 'deskloom.db'}")
+    held = tables.table_rows
+    try:
+        async with record.reading() as tx:
+            found = await tx.execute(select(held.c.external_id, held.c.raw).where(held.c.deleted_at.is_(None)))
+            return {key: raw for key, raw in found}
+    finally:
+        await record.aclose()
+
+
+def record_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's columns as JSON holds them."""
+    return {**row, "updatedAt": row["updatedAt"].isoformat()}
+
+
+async def compare_index(desk: Desk, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The same for the points: every shown field, and the vector that the text should have."""
+    wrong = dict.fromkeys(("index missing", "index wrong", "index extra"), 0)
+    settings = Settings(_env_file=None, **settings_of(desk.environment))  # type: ignore[call-arg]
+    embedder = await open_embedder(settings)
+    index = EdgeIndex(desk.home / "index")
+    try:
+        await index.prepare(documents.schema(NAME, embedder))
+        seen: set[str] = set()
+        async for batch in index.scroll(NAME, None):
+            known = [(id, load) for id, load in batch if load["item_id"] in rows]
+            wrong["index extra"] += len(batch) - len(known)
+            texts = [f"{load['title']}\n\n{rows[load['item_id']]['body']}" for _, load in known]
+            vectors = await index.vectors(NAME, [id for id, _ in known])
+            wanted = await embedder.embed(texts) if texts else []
+            for (id, load), vector in zip(known, wanted, strict=True):
+                row = rows[load["item_id"]]
+                seen.add(load["item_id"])
+                shown = {name: load[name] for name in ("title", "content", "tags", "version")}
+                right = shown == {"content": row["body"], **{name: row[name] for name in ("title", "tags", "version")}}
+                held = np.asarray(vectors[id]["content_vec"]).reshape(-1)
+                wrong["index wrong"] += not (right and np.allclose(held, vector, atol=1e-3))
+        wrong["index missing"] = len(rows.keys() - seen)
+    finally:
+        await index.aclose()
+        await embedder.aclose()
+    return wrong
+
+
+def settings_of(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The embedder's settings, as they stand in an environment."""
+    names = {"DESKLOOM_EMBEDDER": "embedder", "DESKLOOM_EMBEDDER_URL": "embedder_url"}
+    names |= {"DESKLOOM_EMBEDDER_MODEL": "embedder_model"}
+    return {name: environment[variable] for variable, name in names.items() if variable in environment}
+
+
+# ------------------------------------------------------------------------------------------------------------ the peer
+
+
+async def measure_peer(server: postgres.Server, folder: Path, model: Any, options: Any) -> Outcome:
+    """CocoIndex over the same table under the same writes: updates without a pause, each a scan of the table."""
+    outcome = Outcome(PEERS["cocoindex"].title)
+    url, told, stop = server.url(DATABASE), folder / "peer.json", folder / "stop"
+    folder.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.workers.table_peer", reader_url(server), str(folder), str(told), str(stop),
+        stdout=subprocess.PIPE, env=os.environ | model.environment, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    began = time.perf_counter()
+    if not await process.stdout.readline():  # the first update has ended
+        sys.exit("CocoIndex did not start.")
+    outcome.filled = time.perf_counter() - began
+    written: list[Written] = []
+    writers = Writers(url, rate=options.writes, told=written.append, held=set(), seed=len(WAYS))
+    await forget_counts(url)
+    texts, cpu, sampler = model.count(), cpu_seconds(process.pid), Sampler(process.pid)
+    outcome.done = await writers.run(options.minutes * 60)
+    outcome.own, outcome.cpu = sampler.stop(), cpu_seconds(process.pid) - cpu
+    outcome.statements, _ = await counts(url)
+    stop.touch()  # one more update, then it tells what it holds
+    assert await process.wait() == 0
+    answer = json.loads(told.read_text())
+    outcome.embedded, outcome.needed = model.count() - texts, sum(one.version is not None for one in written)
+    outcome.runs, outcome.rows_read = len(answer["cycles"]), sum(cycle["rows"] for cycle in answer["cycles"])
+    outcome.stale = arrivals(written, answer["moments"])
+    rows = await table_rows(url)
+    held = answer["points"]
+    outcome.rows = len(rows)
+    outcome.lost = {
+        "index missing": len(rows.keys() - held.keys()),
+        "index wrong": sum(held[key] != [row["title"], row["body"], row["version"]]
+                           for key, row in rows.items() if key in held),
+        "index extra": len(held.keys() - rows.keys()),
+    }  # fmt: skip
+    return outcome
+
+
+def arrivals(written: Sequence[Written], moments: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
+    """How long each row took, of (moment, version or None) of every write of a store, by key."""
+    stale: dict[str, list[float]] = {}
+    for one in written:
+        for at, version in moments.get(one.key, ()):
+            gone = version is None if one.version is None else version is not None and version >= one.version
+            if at >= one.at and gone:
+                kind = "deleted" if one.version is None else "late" if one.late else "single"
+                stale.setdefault(kind, []).append(at - one.at)
+                break
+    return stale
+
+
+# ----------------------------------------------------------------------------------------------------------- the model
+
+
+class Model:
+    """The model that all are given: a stand-in that counts its texts, or the bundled one."""
+
+    def __init__(self, server: EmbeddingServer | None) -> None:
+        self.server = server
+        self.environment = {"DESKLOOM_EMBEDDER": "minilm"}
+        if server is not None:
+            self.environment = {
+                "DESKLOOM_EMBEDDER": "openai",
+                "DESKLOOM_EMBEDDER_URL": f"{server.url}/v1",
+                "DESKLOOM_EMBEDDER_MODEL": server.model,
+            }
+
+    def count(self) -> int:
+        return sum(self.server.sizes) if self.server else 0
+
+
+def show(outcomes: Sequence[Outcome], options: Any) -> None:
+    head = ["", "writes", "of them late", "rows", "lost or wrong", "unseen in time"]
+    lines: list[list[Any]] = [head]
+    for one in outcomes:
+        lines.append([one.title, one.done.writes, one.done.late, one.rows, sum(one.lost.values()), one.never])
+    table(f"{options.writes:g} writes a second for {options.minutes:g} minutes: lost rows", lines)
+    for one in outcomes:
+        if any(one.lost.values()):
+            print(f"  {one.title}: {', '.join(f'{n} {what}' for what, n in one.lost.items() if n)}")
+    lines = [["", "rows changed", "runs", "rows read", "a change", "statements", "a change", "texts", "needed"]]
+    for one in outcomes:
+        changed = max(1, one.done.rows)
+        ratios = ["-" if n is None else f"{n / changed:.2f}" for n in (one.rows_read, one.statements)]
+        read, asked = ("-" if n is None else f"{n:,}" for n in (one.rows_read, one.statements))
+        texts = one.embedded if options.model == "server" else "-"
+        lines.append([one.title, one.done.rows, one.runs, read, ratios[0], asked, ratios[1], texts, one.needed])
+    table("Reading: rows of the table that were read, and statements on its database", lines)
+    lines = [["", "single p50", "p99", "late p50", "p99", "deleted p50", "p99", "samples", "own MB", "CPU s", "fill s"]]
+    for one in outcomes:
+        kinds = [one.seconds(kind, share) for kind in ("single", "late", "deleted") for share in (0.5, 0.99)]
+        samples = sum(len(found) for found in one.stale.values())
+        lines.append([one.title, *kinds, samples, one.own, one.cpu, one.filled])
+    table("Staleness in seconds, and what it takes (compare, do not quote)", lines)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--writes", type=float, default=50.0, help="writes a second")
+    parser.add_argument("--way", choices=[*WAYS, "none", "all"], default="all")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between syncs by the change column")
+    parser.add_argument("--model", choices=["server", "minilm"], default="server")
+    parser.add_argument("--latency", type=float, default=0.02, help="seconds a request of the stand-in takes")
+    parser.add_argument("--peers", nargs="*", choices=["cocoindex"], help="default: CocoIndex, if it is installed")
+    options = parser.parse_args()
+    peers = installed(["cocoindex"] if options.peers is None else options.peers)
+    ways = WAYS if options.way == "all" else [way for way in WAYS if way == options.way]
+    outcomes = []
+    with scratch() as folder, team() as server, EmbeddingServer(latency=options.latency, slots=2) as stand_in:
+        await prepare(server, options.rows)
+        model = Model(stand_in if options.model == "server" else None)
+        environment = os.environ | model.environment | {"DESKLOOM_HOME": str(folder / "home")}
+        desk = Desk(folder / "home", environment | {"SOURCE_DATABASE_URL": reader_url(server)})
+        for way in ways:
+            outcomes.append(await measure(way, server, desk, model, options))
+            print(f"  {way}: done", file=sys.stderr)
+        if peers:
+            outcomes.append(await measure_peer(server, folder / "peer", model, options))
+    stood = f"a stand-in, {options.latency * 1000:g} ms a request" if options.model == "server" else "MiniLM"
+    print(f"{options.rows:,} rows at first; {QUICK} connections write one by one, {SLOW} commit late; model: {stood}")
+    show(outcomes, options)
+    print(f"  {versions(peers)}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
