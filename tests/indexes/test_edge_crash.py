@@ -26,13 +26,13 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path, rounds: int) -
     chance = random.Random(7)
     step = 0
     for _ in range(rounds):
-        step = await asyncio.to_thread(_write_and_kill, tmp_path / "index", step, chance.randint(1, 60))
+        step = await asyncio.to_thread(write_and_kill, tmp_path / "index", step, chance.randint(1, 60))
         await _check(tmp_path / "index", step)
 
 
-def _write_and_kill(root: Path, step: int, steps: int) -> int:
+def write_and_kill(root: Path, step: int, steps: int, *kind: str) -> int:
     """Let a writer go on after `step` for some steps and a little more; returns the last step it acknowledged."""
-    command = [sys.executable, str(WRITER), str(root), str(step)]
+    command = [sys.executable, str(WRITER), str(root), str(step), *kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         for _ in range(steps):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import re
 import shutil
 import threading
@@ -16,8 +15,9 @@ from uuid import UUID
 
 import qdrant_edge as engine
 
-from deskloom.errors import DeskloomError, HomeInUse, IndexUnavailable, InvalidRequest, NotFound
+from deskloom.errors import DeskloomError, IndexUnavailable, InvalidRequest, NotFound
 from deskloom.indexes.checks import require_same
+from deskloom.indexes.folder import own_folder
 from deskloom.indexes.points import engine_filter, engine_point, engine_query, stored_vectors
 from deskloom.indexes.shard import (
     Version,
@@ -50,7 +50,7 @@ class EdgeIndex:
         self._root = root
         self._spare = spare
         self._closed = False
-        self._lock = _lock(root)
+        self._lock = own_folder(root)
         self._versions: dict[str, Version] = {}  # by collection, and by the name of a rebuild in progress
         self._kept: dict[str, Version] = {}  # by collection: replaced in this process, perhaps still in use
         self._mutex = threading.Lock()
@@ -344,19 +344,3 @@ class EdgeIndex:
         # The engine raises bare exceptions for everything, a full disk and a bug alike; the caller can only try again.
         except Exception as error:
             raise IndexUnavailable(f"The index in {self._root} failed: {error}. See: deskloom doctor") from error
-
-
-def _lock(root: Path) -> Any:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / "lock").open("w")
-    except OSError as error:
-        raise IndexUnavailable(f"The index folder {root} cannot be used: {error.strerror}.") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise HomeInUse(
-            f"Another process is using the index in {root}. Stop it, or ask it over HTTP.", folder=str(root)
-        ) from None
-    return file

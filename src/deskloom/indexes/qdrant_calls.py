@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
-import structlog
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
@@ -24,12 +23,10 @@ from deskloom.errors import (
     WrongProduct,
 )
 from deskloom.http.timing import Timing
+from deskloom.indexes.asking import ask_again
 from deskloom.indexes.checks import REBUILD
 
-log = structlog.get_logger(__name__)
 T = TypeVar("T")
-_FIRST_WAIT = 0.5
-_LONGEST_WAIT = 30.0
 _LATER = timedelta(seconds=10)
 _REASON = 160
 
@@ -48,21 +45,18 @@ class Calls:
         Raises `IndexUnavailable` for what may pass, `CredentialsRefused`, `AccessRefused`, `WrongProduct`, `NotFound`
         for an absent collection, `IndexMismatch` for vectors that do not fit, `TooLarge` for too big a request.
         """
-        tries = 0
-        while True:
-            try:
-                return await call()
-            # The client raises three families of its own, and the exceptions of its local engine.
-            except (QdrantException, UnexpectedResponse, ResponseHandlingException, ValueError, KeyError) as error:
-                trouble, wait = self._trouble(error, collection)
-                if wait is None or tries >= self.retries or wait > _LONGEST_WAIT:
-                    raise trouble from error
-            except (RuntimeError, AssertionError) as error:
-                raise self._down(f"answered what its client does not understand ({error})") from error
-            tries += 1
-            seconds = max(wait, _FIRST_WAIT * 2 ** (tries - 1)) * (1 + self.timing.chance() / 4)
-            log.info("asking Qdrant again", address=self.address, seconds=round(seconds, 1), reason=trouble.message)
-            await self.timing.sleep(seconds)
+        try:
+            return await ask_again(
+                call,
+                lambda error: self._trouble(error, collection),
+                # The client raises three families of its own, and the exceptions of its local engine.
+                failures=(QdrantException, UnexpectedResponse, ResponseHandlingException, ValueError, KeyError),
+                retries=self.retries,
+                timing=self.timing,
+                address=self.address,
+            )
+        except (RuntimeError, AssertionError) as error:
+            raise self._down(f"answered what its client does not understand ({error})") from error
 
     def _trouble(self, error: Exception, collection: str | None) -> tuple[DeskloomError, float | None]:
         """The error as ours, and the seconds to wait before another try; None: trying again is no use."""
