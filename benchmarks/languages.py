@@ -70,7 +70,8 @@ def load(pages: int) -> list[dict[str, Any]]:
 def question(page: Mapping[str, Any], language: str) -> str:
     """What a page says of itself, without what is written the same in every language; maybe nothing is left."""
     text = CODE.sub(" ", page["summary"].get(language) or "")
-    text = LATIN.sub(" ", text) if language in OTHER_SCRIPTS else re.sub(rf"(?<!\w){re.escape(page['title'])}(?!\w)", " ", text)
+    name = rf"(?<!\w){re.escape(page['title'])}(?!\w)"
+    text = LATIN.sub(" ", text) if language in OTHER_SCRIPTS else re.sub(name, " ", text)
     return " ".join(text.split()).strip(" .。،,()") if re.search(r"\w", text) else ""
 
 

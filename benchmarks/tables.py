@@ -67,6 +67,7 @@ SAMPLED = {"column": 20, "triggers": 5, "replication": 5}
 """Of so many single writes one is asked for; of those that commit late, each fifth."""
 ASKED_EVERY = 0.2
 ASKED_AT_ONCE = 80
+RUNS_EVERY = 5.0
 PATIENCE = 180.0
 PAGE = 500
 PRELOADED = "shared_preload_libraries=pg_stat_statements"
@@ -160,13 +161,16 @@ async def prepared(server: postgres.Server, way: str) -> AsyncIterator[None]:
     """Triggers or slot of a way, there for as long as it is measured."""
     database = Database(reader_url(server))
     declared = await TableSource(TableSettings(**DECLARED), database).declared()
-    made = {"triggers": triggers, "replication": replication}.get(way)
     try:
-        if made:
-            await made.install(database, declared)
+        if way == "triggers":
+            await triggers.install(database, declared)
+        elif way == "replication":
+            await replication.install(database, declared)
         yield
-        if made:
-            await made.remove(database, declared)
+        if way == "triggers":
+            await triggers.remove(database, NAME, declared.table)
+        elif way == "replication":
+            await replication.remove(database, NAME)
     finally:
         await database.aclose()
 
@@ -214,31 +218,36 @@ class Watch:
 class Desk:
     """`deskloom serve` over a home, followed through its API."""
 
+    process: subprocess.Popen[str]
+
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self.home, self.environment = home, dict(environment)
 
     @contextlib.asynccontextmanager
     async def serving(self, way: str) -> AsyncIterator[httpx.AsyncClient]:
-        """The process, which reads its declaration from the environment; ended as it should be."""
-        environment = self.environment | {"DESKLOOM_TABLES": json.dumps([DECLARED | {"follow": way}])}
-        log = (self.home.parent / f"serve-{way}.log").open("w")
-        self.process = subprocess.Popen(
-            [*DESKLOOM, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=log, env=environment, text=True,
-            cwd=self.home.parent,
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if " at http" not in line:
-            sys.exit(f"deskloom serve did not start: {Path(log.name).read_text()[-1000:]}")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-        url = line.rsplit(" at ", 1)[1].strip()
+        """The process, following the table by a way; ended as it should be."""
+        url = await asyncio.to_thread(self._start, way)
         try:
             async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=120) as client:
                 yield client
         finally:
             self.process.terminate()
-            self.process.wait(60)
-            log.close()
+            await asyncio.to_thread(self.process.wait, 60)
+
+    def _start(self, way: str) -> str:
+        environment = self.environment | {"DESKLOOM_TABLES": json.dumps([DECLARED | {"follow": way}])}
+        log = self.home.parent / f"serve-{way}.log"
+        with log.open("w") as errors:
+            self.process = subprocess.Popen(
+                [*DESKLOOM, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=errors, env=environment, text=True,
+                cwd=self.home.parent,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if " at http" not in line:
+            sys.exit(f"deskloom serve did not start: {log.read_text()[-1000:]}")
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        return line.rsplit(" at ", 1)[1].strip()
 
 
 async def sync(client: httpx.AsyncClient, *, full: bool = False) -> None:
@@ -254,14 +263,15 @@ async def sync(client: httpx.AsyncClient, *, full: bool = False) -> None:
 
 
 async def ended(client: httpx.AsyncClient, run: str) -> None:
-    while (found := (await client.get(f"/runs/{run}")).json())["state"] in ("queued", "running"):
-        await asyncio.sleep(0.1)
+    while (found := (await client.get(f"/runs/{run}")).json())["state"] in ("queued", "running"):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)  # nobody tells
     assert found["state"] == "succeeded", found["errors"]
 
 
 async def deletions(client: httpx.AsyncClient) -> None:
     """A complete listing, by which the change column's way finds what was deleted."""
-    while (answer := await client.post("/sync/sweep", json={"source": NAME, "stream": "rows"})).status_code == 409:
+    asked = {"source": NAME, "stream": "rows"}
+    while (answer := await client.post("/sync/sweep", json=asked)).status_code == 409:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     if answer.status_code == 422:  # rows cannot be swept by themselves: read them whole
         await sync(client, full=True)
@@ -308,9 +318,10 @@ async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, opt
         writers = Writers(url, rate=options.writes, told=watch.told, held=watch.held, seed=WAYS.index(way))
         await forget_counts(url)
         texts, cpu = model.count(), cpu_seconds(desk.process.pid)
-        runs = await run_count(desk.home)
+        runs: set[str] = set()
         sampler = Sampler(desk.process.pid)
-        tasks = [asyncio.create_task(look(client, watch))]
+        before = {run["id"] for run in (await client.get("/runs", params={"source": NAME})).json()["items"]}
+        tasks = [asyncio.create_task(look(client, watch)), asyncio.create_task(note_runs(client, runs))]
         if way == "column":
             tasks.append(asyncio.create_task(by_the_clock(client, options.every)))
         try:
@@ -321,7 +332,7 @@ async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, opt
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         outcome.own, outcome.cpu = sampler.stop(), cpu_seconds(desk.process.pid) - cpu
-        outcome.runs = await run_count(desk.home) - runs
+        outcome.runs = len(runs - before)
         outcome.statements, outcome.rows_read = await counts(url)
         if way == "column":
             await sync(client)
@@ -363,14 +374,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def run_count(home: Path) -> int:
-    """Runs of the table so far; old ones are pruned, so their number is taken from the publishing process's own ids."""
-    record = open_record(f"sqlite+aiosqlite:///{home / 'deskloom.db'}")
-    try:
-        async with record.reading() as tx:
-            return len((await tx.execute(select(tables.runs.c.id).where(tables.runs.c.source == NAME))).all())
-    finally:
-        await record.aclose()
+async def note_runs(client: httpx.AsyncClient, seen: set[str]) -> None:
+    """Collect the ids of the table's runs: old ones are pruned."""
+    while True:
+        answer = await client.get("/runs", params={"source": NAME, "limit": 50})
+        seen |= {run["id"] for run in answer.json()["items"]}
+        await asyncio.sleep(RUNS_EVERY)
 
 
 # ------------------------------------------------------------------------------------------------------- the comparing
@@ -397,7 +406,7 @@ async def recorded(home: Path) -> dict[str, Any]:
     try:
         async with record.reading() as tx:
             found = await tx.execute(select(held.c.external_id, held.c.raw).where(held.c.deleted_at.is_(None)))
-            return {key: raw for key, raw in found}
+            return dict(found.tuples().all())
     finally:
         await record.aclose()
 
@@ -450,7 +459,6 @@ async def measure_peer(server: postgres.Server, folder: Path, model: Any, option
     """CocoIndex over the same table under the same writes: updates without a pause, each a scan of the table."""
     outcome = Outcome(PEERS["cocoindex"].title)
     url, told, stop = server.url(DATABASE), folder / "peer.json", folder / "stop"
-    folder.mkdir()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.workers.table_peer", reader_url(server), str(folder), str(told), str(stop),
         stdout=subprocess.PIPE, env=os.environ | model.environment, cwd=ROOT,
@@ -564,8 +572,9 @@ async def main() -> None:
         desk = Desk(folder / "home", environment | {"SOURCE_DATABASE_URL": reader_url(server)})
         for way in ways:
             outcomes.append(await measure(way, server, desk, model, options))
-            print(f"  {way}: done", file=sys.stderr)
+            print(f"  {way}: done, {sum(outcomes[-1].lost.values())} lost or wrong", file=sys.stderr)
         if peers:
+            (folder / "peer").mkdir()
             outcomes.append(await measure_peer(server, folder / "peer", model, options))
     stood = f"a stand-in, {options.latency * 1000:g} ms a request" if options.model == "server" else "MiniLM"
     print(f"{options.rows:,} rows at first; {QUICK} connections write one by one, {SLOW} commit late; model: {stood}")

@@ -67,10 +67,15 @@ def bundled() -> list[Path]:
 
 @contextlib.contextmanager
 def running(
-    folders: Sequence[Path] | None = None, *, safe: bool = False, password: str | None = None
+    folders: Sequence[Path] | None = None,
+    *,
+    safe: bool = False,
+    password: str | None = None,
+    settings: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A server on a fresh cluster; `safe` makes it write through to the disk, as crash tests need.
 
+    `settings` are more of the server's own, as `name=value`.
     With a password its user needs it; without, the server trusts whoever reaches it.
     """
     found = candidates() if folders is None else folders
@@ -95,6 +100,7 @@ def running(
         if not safe:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 options += ["-c", f"{setting}=off"]
+        options += [part for setting in settings for part in ("-c", setting)]
         log = (home / "log").open("wb")
 
         def start() -> subprocess.Popen[bytes]:

@@ -106,9 +106,11 @@ class Rig:
 
     # -------------------------------------------------------------------------------------------- the comparison
 
-    async def differences(self) -> list[str]:
-        """Where source, record and index disagree, in words; empty when they agree."""
-        return [*await self._record_against_source(), *await self._index_against_record()]
+    async def differences(self, *, hours: bool = False) -> list[str]:
+        """Where source, record and index disagree, in words; empty when they agree. `hours`: time entries too, which
+        a full run of their stream has just read."""
+        found = [*await self._record_against_source(), *await self._index_against_record()]
+        return [*found, *(await self._hours_against_source() if hours else [])]
 
     async def _record_against_source(self) -> list[str]:
         found: list[str] = []
@@ -119,6 +121,11 @@ class Rig:
         said: dict[int, dict[int, Mapping[str, Any]]] = {}
         for row in state.whole(self.desk, "conversations"):
             said.setdefault(row["ticket_id"], {})[row["id"]] = row
+        employers = {
+            row["external_id"]: row["company_id"]
+            for row in await self.rows(tables.contacts)
+            if not row["other_company_ids"]
+        }
         for truth in state.whole(self.desk, "tickets"):
             standing = next((name for name in ("archived", "deleted", "spam") if truth.get(name)), "active")
             ours = tickets.pop(truth["id"], None)
@@ -129,9 +136,12 @@ class Rig:
                 found.append(f"ticket {truth['id']} is {ours['state']}, not {standing}")
             if standing in ("deleted", "spam"):
                 continue
-            for name in ("subject", "status", "priority", "type", "requester_id"):
-                if ours[name] != truth[name]:
-                    found.append(f"ticket {truth['id']}: {name} is {ours[name]!r}, not {truth[name]!r}")
+            for name, wanted in self._said(truth).items():
+                if ours[name] != wanted:
+                    found.append(f"ticket {truth['id']}: {name} is {ours[name]!r}, not {wanted!r}")
+            customer = ours["company_id"] or employers.get(ours["requester_id"])
+            if ours["customer_id"] != customer:
+                found.append(f"ticket {truth['id']} belongs to {ours['customer_id']!r}, not {customer!r}")
             kept = messages.get(truth["id"], {})
             if said.get(truth["id"], {}).keys() != kept.keys():
                 found.append(f"ticket {truth['id']}: messages {sorted(kept)} instead of {sorted(said[truth['id']])}")
@@ -143,30 +153,39 @@ class Rig:
         found += [f"ticket {key} does not exist at the source" for key in alive]
         return [*found, *await self._people_against_source(), *await self._articles_against_source()]
 
+    def _said(self, truth: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns of a ticket as they should be."""
+        said = {name: truth[name] for name in ("subject", "status", "priority", "type", "requester_id")}
+        if self.product == "freshdesk":
+            return said | {"company_id": truth["company_id"], "workspace_id": None}
+        client = -truth["workspace_id"] if truth["workspace_id"] in self._clients() else None
+        return said | {"company_id": truth["department_id"] or client, "workspace_id": truth["workspace_id"]}
+
+    def _clients(self) -> dict[int, str]:
+        """An MSP's clients, which are companies too: id → name."""
+        rows = state.whole(self.desk, "workspaces") if self.product == "freshservice" else []
+        return {row["id"]: row["name"] for row in rows if row["type"] == "client"}
+
     async def _people_against_source(self) -> list[str]:
-        """Names of companies and contacts; a deleted contact may be missing, or stand as it last was."""
-        found: list[str] = []
-        companies, contacts = (
-            ("companies", "contacts") if self.product == "freshdesk" else ("departments", "requesters")
-        )
-        for what, table, kind in (("company", tables.companies, companies), ("contact", tables.contacts, contacts)):
-            ours = {
-                row["external_id"]: row["name"]
-                for row in await self.rows(table)
-                if row["deleted_at"] is None and not row.get("deleted")
-            }
-            truth = state.whole(self.desk, kind)
-            # An inactive contact of Freshdesk is one that was not verified; a requester of Freshservice is gone.
-            gone = "deleted" if self.product == "freshdesk" else "inactive"
-            real = {
-                row["id"]: _name(row) for row in truth if not (row | {"inactive": row.get("active") is False}).get(gone)
-            }
-            found += [
-                f"{what} {key}: {ours.get(key)!r} instead of {real.get(key)!r}"
-                for key in sorted(ours.keys() | real.keys())
-                if ours.get(key) != real.get(key)
-            ]
-        return found
+        """Names of companies; names and companies of contacts. A deleted contact may be missing, or stand as it last
+        was."""
+        clients = self._clients()
+        freshdesk = self.product == "freshdesk"
+        named = {row["id"]: row["name"] for row in state.whole(self.desk, "companies" if freshdesk else "departments")}
+        named |= {-id: name for id, name in clients.items()}
+        # An inactive contact of Freshdesk is one that was not verified; a requester of Freshservice is gone.
+        people = {
+            row["id"]: (_name(row), _employers(row, clients))
+            for row in state.whole(self.desk, "contacts" if freshdesk else "requesters")
+            if not (row.get("deleted") if freshdesk else row["active"] is False)
+        }
+        known = {row["external_id"]: row["name"] for row in await self.rows(tables.companies) if not row["deleted_at"]}
+        ours = {
+            row["external_id"]: (row["name"], sorted({row["company_id"], *row["other_company_ids"]} - {None}))
+            for row in await self.rows(tables.contacts)
+            if row["deleted_at"] is None and not row["deleted"]
+        }
+        return [*_unequal("company", known, named), *_unequal("contact", ours, people)]
 
     async def _articles_against_source(self) -> list[str]:
         ours = {
@@ -174,16 +193,37 @@ class Rig:
             for row in await self.rows(tables.articles)
             if row["deleted_at"] is None
         }
-        truth = self.article_titles()
-        return [
-            f"article {key}: {ours.get(key)!r} instead of {truth.get(key)!r}"
-            for key in sorted(ours.keys() | truth.keys())
-            if ours.get(key) != truth.get(key)
-        ]
+        return _unequal("article", ours, self.article_titles())
 
     def article_titles(self) -> dict[tuple[int, str], str]:
-        """Every article of the desk in every language it has: (id, language) → title."""
-        return {(row["id"], row["language"]): row["title"] for row in state.whole(self.desk, "articles")}
+        """Every article of the desk in every language it has: (id, language) → title.
+
+        Freshservice's lists may not tell the language: it is "und" then.
+        """
+        told = self.product == "freshdesk" or self.desk.switches.article_language == "always"
+        rows = state.whole(self.desk, "articles")
+        return {(row["id"], row["language"] if told else "und"): row["title"] for row in rows}
+
+    async def _hours_against_source(self) -> list[str]:
+        """Every entry whose timer does not run; at Freshservice, which has no list of them, of tickets that are not
+        deleted, and to the minute unless seconds are told."""
+        freshdesk = self.product == "freshdesk"
+        hidden = {row["id"] for row in self.desk.tickets if row.get("deleted") or row.get("spam")}
+        hidden = set() if freshdesk else hidden
+        unit = 1 if freshdesk or self.desk.switches.time_spent_seconds else 60
+        truth = {
+            row["id"]: (row["ticket_id"], row["time_spent_in_seconds"] // unit * unit, row["billable"],
+                        row["executed_at"], row["note"] or None)
+            for row in state.whole(self.desk, "time_entries")
+            if not row["timer_running"] and row["ticket_id"] not in hidden
+        }  # fmt: skip
+        ours = {
+            row["external_id"]: (row["ticket_id"], row["seconds"], row["billable"],
+                                 f"{row['worked_at']:%Y-%m-%dT%H:%M:%SZ}", row["note"])
+            for row in await self.rows(tables.time_entries)
+            if row["deleted_at"] is None and row["ticket_id"] not in hidden
+        }  # fmt: skip
+        return _unequal("time entry", ours, truth)
 
     async def _index_against_record(self) -> list[str]:
         found: list[str] = []
@@ -252,6 +292,23 @@ def _name(row: Mapping[str, Any]) -> str | None:
     if "name" in row:
         return str(row["name"])
     return " ".join(part for part in (row["first_name"], row["last_name"]) if part) or None
+
+
+def _employers(row: Mapping[str, Any], clients: Mapping[int, str]) -> list[int]:
+    """The companies of a person: all departments, or else the clients, that they are in."""
+    if "department_ids" in row:
+        homes = [-id for id in row.get("belongs_to_workspace_ids", ()) if id in clients]
+        return sorted(set(row["department_ids"]) or set(homes))
+    others = [other["company_id"] for other in row.get("other_companies") or ()]
+    return sorted({row.get("company_id"), *others} - {None})
+
+
+def _unequal(what: str, ours: Mapping[Any, Any], truth: Mapping[Any, Any]) -> list[str]:
+    return [
+        f"{what} {key}: {ours.get(key)!r} instead of {truth.get(key)!r}"
+        for key in sorted(ours.keys() | truth.keys())
+        if ours.get(key) != truth.get(key)
+    ]
 
 
 _SHOWN = {

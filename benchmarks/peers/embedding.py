@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
@@ -15,12 +15,17 @@ from deskloom.protocols import Embedder, Vectors
 class Blocking:
     """Calls an embedder on a loop of its own, from any thread. `texts` counts the parts that the model was given."""
 
-    def __init__(self, inner: Embedder) -> None:
-        self.inner = inner
-        self.name, self.width = inner.name, inner.dimensions
+    def __init__(self, inner: Embedder | Callable[[], Awaitable[Embedder]]) -> None:
+        """`inner` may be what opens the embedder: one that talks to a server has to be opened on the loop."""
         self.texts = 0
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+        async def opened() -> Embedder:
+            return await inner() if callable(inner) else inner
+
+        self.inner = asyncio.run_coroutine_threadsafe(opened(), self._loop).result()
+        self.name, self.width = self.inner.name, self.inner.dimensions
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector a text, shape (texts, width): the mean of its parts, of unit length."""

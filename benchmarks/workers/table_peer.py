@@ -4,8 +4,6 @@ STOP, where FOLDER keeps its state, and STOP is a file that says: one more updat
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import logging
 import os
 import time
@@ -19,18 +17,18 @@ from benchmarks.peers import OFFLINE
 
 os.environ.update(OFFLINE)  # before it is imported
 
-import asyncpg  # noqa: E402
-import cocoindex as coco  # noqa: E402
-import numpy as np  # noqa: E402
-from benchmarks.peers.cocoindex_peer import CLIENT, Model  # noqa: E402
-from benchmarks.peers.embedding import Blocking  # noqa: E402
-from benchmarks.peers.store import COLLECTION, CountedClient, point_id  # noqa: E402
-from benchmarks.workers import say  # noqa: E402
-from cocoindex.connectors import postgres, qdrant  # noqa: E402
-from cocoindex.resources.schema import VectorSchema  # noqa: E402
+import asyncpg
+import cocoindex as coco
+import numpy as np
+from benchmarks.peers.cocoindex_peer import CLIENT, Model
+from benchmarks.peers.embedding import Blocking
+from benchmarks.peers.store import COLLECTION, CountedClient, point_id
+from benchmarks.workers import say
+from cocoindex.connectors import postgres, qdrant
+from cocoindex.resources.schema import VectorSchema
 
-from deskloom.embedders import open_embedder  # noqa: E402
-from deskloom.settings import Settings  # noqa: E402
+from deskloom.embedders import open_embedder
+from deskloom.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def main(words: Sequence[str] | None = None) -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("cocoindex").setLevel(logging.ERROR)
     client, scanned = NotingClient(), [0]
-    embedder = Blocking(asyncio.run(open_embedder(Settings(_env_file=None))))  # type: ignore[call-arg]
+    embedder = Blocking(lambda: open_embedder(Settings(_env_file=None)))  # type: ignore[call-arg]
     provider = coco.ContextProvider()
     provider.provide(CLIENT, client)
     environment = coco.Environment(coco.Settings(db_path=options.folder / "cocoindex.db"), context_provider=provider)
@@ -134,6 +132,7 @@ def main(words: Sequence[str] | None = None) -> None:
         cycles.append(update())
     say({"cycles": cycles, "moments": client.moments, "points": client.held()}, options.answer)
     environment.close()
+    embedder.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the index should hold for a ticket or an article: which text makes which section. Step 3 (publish) reads it."""
+"""What the index should hold for a ticket, an article or a table row: which text makes which section."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 from deskloom.errors import EmptyContent
-from deskloom.model import Article, Json, Message, Ticket, Visibility
+from deskloom.model import Article, Entry, Json, Kind, Message, Row, Ticket, Visibility
 from deskloom.protocols import Embedder, Schema, Weighing, Words
 from deskloom.text.email import is_courtesy, own_or_all, own_text
 from deskloom.text.html import html_to_text
-from deskloom.text.language import language_of
+from deskloom.text.language import UNKNOWN, language_of
 from deskloom.text.parts import split
 from deskloom.text.plain import plain_to_text
 from deskloom.text.secrets import mask
@@ -31,7 +31,9 @@ __all__ = [
     "Document",
     "TicketFacts",
     "article_document",
+    "kind_of",
     "point_id",
+    "row_document",
     "schema",
     "sparse",
     "split",
@@ -66,6 +68,7 @@ class TicketFacts:
     status: str | None = None
     priority: str | None = None
     channel: str | None = None
+    company_id: int | None = None
     company: str | None = None
     account_number: str | None = None
     requester_name: str | None = None
@@ -109,8 +112,8 @@ def point_id(collection: str, source: str, item_id: str, language: str) -> UUID:
 
 
 def schema(collection: str, embedder: Embedder) -> Schema:
-    """Names and filter fields of a collection, for the index to prepare. An unknown collection raises `KeyError`."""
-    vectors, words, weights, filters = _SHAPES[collection]
+    """Names and filter fields of a collection, for the index to prepare: every other collection is one of rows."""
+    vectors, words, weights, filters = _SHAPES.get(collection, _ROWS)
     return Schema(
         collection=collection,
         embedder=embedder.name,
@@ -124,7 +127,12 @@ def schema(collection: str, embedder: Embedder) -> Schema:
 
 def word_names(collection: str) -> tuple[str, ...]:
     """The word vectors of a collection, whatever model it is indexed with."""
-    return _SHAPES[collection][1]
+    return _SHAPES.get(collection, _ROWS)[1]
+
+
+def kind_of(collection: str) -> Kind:
+    """What the documents of a collection are made of."""
+    return {TICKETS: Kind.TICKET, ARTICLES: Kind.ARTICLE}.get(collection, Kind.ROW)
 
 
 def weighed(document: Document, words: Mapping[str, Words]) -> dict[str, Words]:
@@ -142,7 +150,7 @@ def weighed(document: Document, words: Mapping[str, Words]) -> dict[str, Words]:
 
 def sparse(document: Document) -> dict[str, Words]:
     """The word vectors of a document, weighed for the length of texts in its collection."""
-    prose = ARTICLE_PROSE if document.collection == ARTICLES else TICKET_PROSE
+    prose = TICKET_PROSE if document.collection == TICKETS else ARTICLE_PROSE
     return {name: document_words(text, prose) for name, text in document.words.items()}
 
 
@@ -153,17 +161,19 @@ def ticket_document(source: str, ticket: Ticket, facts: TicketFacts) -> Document
     """The document of a ticket that is neither deleted nor spam. Raises `EmptyContent` when it holds no word.
 
     Symptom: subject and description. Cause: the private notes (internal). Resolution: what the team answered last
-    before the ticket was resolved. Public replies are found by word and shown in `content`.
+    before the ticket was resolved, and its resolution note. Public replies and that note are found by word and shown in
+    `content`. What was noted on time entries is in none of it: it is about the work, and seldom about the cause.
     """
     subject = mask(_one_line(ticket.subject))
     description = mask(_description(ticket))
     said = _messages(ticket, description)
     public = [words for message, words in said if not message.private]
     private = [words for message, words in said if message.private]
+    answers, noted = _answers(ticket, facts, said), _resolution_note(ticket, facts)
+    public += [noted] if noted and noted not in public else []
+    answers += [noted] if noted and noted not in answers else []
     symptom = description if description.startswith(subject) else "\n\n".join(filter(None, (subject, description)))
-    sections = _present(
-        symptom_vec=symptom, cause_vec="\n\n".join(private), resolution_vec="\n\n".join(_answers(ticket, facts, said))
-    )
+    sections = _present(symptom_vec=symptom, cause_vec="\n\n".join(private), resolution_vec="\n\n".join(answers))
     found = [*[subject] * TITLE_WEIGHT, description, *public]
     words = _present(words="\n\n".join(filter(None, found)), words_internal="\n\n".join(private))
     if not words:
@@ -210,6 +220,8 @@ def _messages(ticket: Ticket, description: str) -> list[tuple[Message, str]]:
     described = _same(description)
     said = []
     for message in sorted(ticket.messages or (), key=lambda one: (one.created_at or end, one.external_id)):
+        if message.kind in _WORDLESS:
+            continue
         words = mask(own_text(_plain(message.body_html, message.body_text), closings=True))
         if _has_words(words) and (message.private or not message.incoming or _same(words) != described):
             said.append((message, words))
@@ -222,7 +234,7 @@ def _answers(ticket: Ticket, facts: TicketFacts, said: Sequence[tuple[Message, s
     A ticket that is not resolved has none: its last answer is most often a question, and would pose as a remedy.
     """
     ended = ticket.resolved_at or ticket.closed_at
-    if ended is None and ticket.status not in _ENDED and (facts.status or "").casefold() not in _ENDED_LABELS:
+    if not _is_resolved(ticket, facts):
         return []
     answers = [(message, words) for message, words in said if not message.private and not message.incoming]
     answers = [(message, words) for message, words in answers if not is_courtesy(words)]
@@ -231,6 +243,19 @@ def _answers(ticket: Ticket, facts: TicketFacts, said: Sequence[tuple[Message, s
         before = [pair for pair in answers if pair[0].created_at is None or pair[0].created_at <= ended + _TOGETHER]
         answers = before or answers
     return [words for _, words in answers[-_ANSWERS:]]
+
+
+def _resolution_note(ticket: Ticket, facts: TicketFacts) -> str:
+    """What somebody wrote down as the resolution (HELPDESK-APIS 3.5); "" while the ticket is not resolved."""
+    if not _is_resolved(ticket, facts):
+        return ""
+    words = mask(own_or_all(_plain(ticket.resolution_html, ticket.resolution_text), closings=True).strip())
+    return words if _has_words(words) else ""
+
+
+def _is_resolved(ticket: Ticket, facts: TicketFacts) -> bool:
+    ended = ticket.resolved_at or ticket.closed_at
+    return ended is not None or ticket.status in _ENDED or (facts.status or "").casefold() in _ENDED_LABELS
 
 
 # -------------------------------------------------------------------------------------------------------- articles
@@ -255,11 +280,12 @@ def article_document(source: str, article: Article) -> Document:
     if not sections:
         raise EmptyContent("Empty content", kind="article", key=article.key)
     tags = [mask(tag) for tag in article.tags]
+    language = article.language if article.language != UNKNOWN else language_of(f"{title}\n{body}")
     return Document(
         collection=ARTICLES,
         source=source,
         item_id=str(article.external_id),
-        language=article.language,
+        language=language,
         key_language=article.language,
         sections=sections,
         words={
@@ -277,7 +303,7 @@ def article_document(source: str, article: Article) -> Document:
             "created_at": _iso(article.created_at),
             "updated_at": _iso(article.updated_at),
             "tags": tags,
-            "language": article.language,
+            "language": language,
             "visibility": (article.visibility if article.published else Visibility.INTERNAL).value,
         },
     )
@@ -295,10 +321,61 @@ def _questions(body: str, *, but: Sequence[str]) -> list[str]:
     return [line for line in asked if line not in but][:20]
 
 
+# ------------------------------------------------------------------------------------------------------------ rows
+
+
+def row_document(collection: str, source: str, row: Row, language: str) -> Document | None:
+    """The document of a table row in one language; None when the row has nothing in it.
+
+    Raises `EmptyContent` when it holds no word. Content: title and texts in their order, one vector.
+    """
+    entry = row.entries.get(language)
+    if entry is None:
+        return None
+    title = mask(_one_line(entry.title))
+    texts = [mask(plain_to_text(text)).strip() for text in entry.texts]
+    tags = [mask(tag) for tag in entry.tags]
+    content = "\n\n".join(filter(None, texts))
+    sections = _present(content_vec="\n\n".join(filter(None, (title, content))))
+    if not sections:
+        raise EmptyContent("Empty content", kind="row", key=row.key)
+    counted = [text for text, weight in zip(texts, entry.weights, strict=True) for _ in range(weight)]
+    words = "\n".join(filter(None, (*[title] * TITLE_WEIGHT, *tags, *counted)))
+    return Document(
+        collection=collection,
+        source=source,
+        item_id=row.external_id,
+        language=language or language_of(content),
+        key_language=language,
+        sections=sections,
+        words=_present(words=words),
+        payload={
+            **_masked(entry),
+            "item_id": row.external_id,
+            "source": source,
+            "title": title,
+            "description": _short(_one_line(content), 1000),
+            "content": _short(content, SHOWN),
+            "created_at": _iso(row.created_at),
+            "updated_at": _iso(row.updated_at),
+            "tags": tags,
+            "language": language or language_of(content),
+            "visibility": entry.visibility.value,
+        },
+    )
+
+
+def _masked(entry: Entry) -> Json:
+    """The fields of a row that are shown; secrets in their texts are masked."""
+    return {name: mask(value) if isinstance(value, str) else value for name, value in entry.fields.items()}
+
+
 # ---------------------------------------------------------------------------------------------------- small things
 
 _ENDED = (4, 5)  # resolved and closed: fixed codes of Freshdesk and Freshservice (HELPDESK-APIS 2.4)
 _ENDED_LABELS = ("resolved", "closed")
+_WORDLESS = frozenset({"status", "meta"})
+"""Kinds of message that no person wrote (HELPDESK-APIS 3.6)."""
 _TOGETHER = timedelta(minutes=5)
 _ANSWERS = 3
 
@@ -364,6 +441,13 @@ _SHAPES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict
         {**_COMMON, "article_id": "integer", "folder_id": "integer", "category_id": "integer"},
     ),
 }
+_ROWS: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[str, FieldType]] = (
+    ("content_vec",),
+    ("words",),
+    ("weights",),
+    {**_COMMON, "item_id": "keyword", "priority": "keyword", "company": "keyword", "category": "keyword"},
+)
+"""What a collection of table rows has, whichever table it is."""
 
 
 def _sha256(text: str) -> str:

@@ -6,7 +6,8 @@ DeskloomError
 │   ├── RateLimited           the helpdesk's budget is used up
 │   ├── RecordUnavailable     the database cannot be reached, is locked or full
 │   ├── IndexUnavailable      the vector store cannot be used
-│   └── EmbedderUnavailable   the model cannot be used
+│   ├── EmbedderUnavailable   the model cannot be used
+│   └── GraphUnavailable      the graph, or the graph database, cannot be used
 ├── Fatal                stop; a person must act
 │   ├── CredentialsRefused    wrong or dead key
 │   ├── AccessRefused         role or plan does not allow it
@@ -21,6 +22,8 @@ DeskloomError
 │   ├── IndexMismatch         the index holds vectors of another model or width
 │   ├── ModelMissing          the model's files are not there
 │   ├── ModelDamaged          the model's files are not what they should be
+│   ├── GraphRefused          the graph database does not take what is sent
+│   ├── FolderUnusable        a folder that is written to cannot be read or written
 │   ├── DeletionHeld          more would be deleted than one run may delete
 │   └── LeaseLost             another worker took the run over
 ├── ItemError            set this item aside, count it, go on
@@ -32,6 +35,8 @@ DeskloomError
     ├── NotFound              no such thing
     ├── AlreadyRunning        a run is in progress (`run_id`)
     ├── AlreadyThere          what is to be made exists
+    ├── Ambiguous             what was named is several things
+    ├── Conflict              what stands does not allow it
     ├── TooLarge              more was sent than is read
     ├── Unauthenticated       the caller's credentials are missing or wrong
     └── Forbidden             the caller's role does not reach this far
@@ -92,6 +97,11 @@ class EmbedderUnavailable(Retryable):
     component = "embedder"
 
 
+class GraphUnavailable(Retryable):
+    code = "graph_unavailable"
+    component = "graph"
+
+
 class Fatal(DeskloomError):
     code = "fatal"
 
@@ -148,6 +158,14 @@ class ModelDamaged(Fatal):
     code = "model_damaged"
 
 
+class GraphRefused(Fatal):
+    code = "graph_refused"
+
+
+class FolderUnusable(Fatal):
+    code = "folder_unusable"
+
+
 class DeletionHeld(Fatal):
     code = "deletion_held"
 
@@ -197,6 +215,14 @@ class AlreadyRunning(RequestError):
 
 class AlreadyThere(RequestError):
     code = "already_there"
+
+
+class Ambiguous(RequestError):
+    code = "ambiguous"
+
+
+class Conflict(RequestError):
+    code = "conflict"
 
 
 class TooLarge(RequestError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +25,7 @@ class Kind(StrEnum):
     AGENT = "agent"
     CODES = "codes"
     HOURS = "hours"
+    ROW = "row"
 
 
 class TicketState(StrEnum):
@@ -89,21 +92,35 @@ class TimeSheet:
 
     What the record has of a ticket beyond its sheet was deleted. What it has in a span of time beyond the sheet is a
     suspect only (its work date may have been moved); the ticket's own sheet, from `Source.fetch`, proves it.
+    `unread` are entries that are there but make no sense (a negative duration, say): by id, their ticket and why. What
+    the record has of them stands.
     """
 
     entries: tuple[TimeEntry, ...]
     ticket_id: int | None = None
     since: datetime | None = None
     before: datetime | None = None
-    stamp: str | None = None
+    unread: Mapping[int, tuple[int | None, str]] = field(default_factory=dict)
 
     kind = Kind.HOURS
 
     @property
     def key(self) -> str:
+        """The ticket's id, or `since/before` (ISO times, empty where the span is open)."""
         if self.ticket_id is not None:
             return str(self.ticket_id)
         return f"{self.since.isoformat() if self.since else ''}/{self.before.isoformat() if self.before else ''}"
+
+    @property
+    def stamp(self) -> str | None:
+        """The change mark: made of the entries alone, so that the record, which makes the same sheet of what it holds,
+        knows whether a sheet brings anything new. None while an entry is unread: the sheet is read again.
+        """
+        if self.unread:
+            return None
+        told = [asdict(replace(entry, raw={})) for entry in sorted(self.entries, key=lambda entry: entry.external_id)]
+        text = json.dumps(told, default=lambda at: at.astimezone(UTC).isoformat())
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +200,37 @@ class Article:
     @property
     def key(self) -> str:
         return f"{self.external_id}:{self.language}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is to be found of a table row, in one language. `texts` stand in their order; of each, `weights` says how
+    often its words count. `fields` are shown, and by some of them can be filtered."""
+
+    title: str | None = None
+    texts: tuple[str, ...] = ()
+    weights: tuple[int, ...] = ()
+    tags: tuple[str, ...] = ()
+    visibility: Visibility = Visibility.PUBLIC
+    fields: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a team's own table. `entries` by language; "" is the row as a whole, in whatever languages it holds."""
+
+    external_id: str
+    stamp: str | None
+    entries: Mapping[str, Entry]
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    raw: Json = field(default_factory=dict)
+
+    kind = Kind.ROW
+
+    @property
+    def key(self) -> str:
+        return self.external_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +329,7 @@ class Tombstone:
     stamp: str | None = None
 
 
-Record = Ticket | Article | Contact | Company | Agent | Codes | TimeSheet | Tombstone
+Record = Ticket | Article | Row | Contact | Company | Agent | Codes | TimeSheet | Tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

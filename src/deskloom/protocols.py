@@ -37,6 +37,11 @@ class Stream:
     collection: str | None = None
     needs: tuple[str, ...] = ()
 
+    @property
+    def asked_for(self) -> bool:
+        """Whether runs are started for it; the others are only read before those that need them."""
+        return self.collection is not None or self.kind is Kind.HOURS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
@@ -283,3 +288,48 @@ class VectorIndex(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordEntry:
+    """The words of a point, and what it is filtered by: times are microseconds since 1970 (UTC)."""
+
+    id: UUID
+    words: Mapping[str, Words]
+    fields: Mapping[str, Sequence[str | int]]
+
+
+class WordIndex(Protocol):
+    """The word half of an index whose store knows no sparse vectors. A `copy` is what that index calls it.
+
+    Each call is one transaction. Ids that a copy does not have are passed over.
+    """
+
+    async def put(self, copy: str, entries: Sequence[WordEntry]) -> None:
+        """Replace these entries whole; no id twice. Entries without words count, too (`is_empty`)."""
+        ...
+
+    async def set_fields(self, copy: str, fields: Mapping[UUID, Mapping[str, Sequence[str | int]]]) -> None:
+        """Replace what entries are filtered by; their words stay."""
+        ...
+
+    async def delete(self, copy: str, ids: Sequence[UUID]) -> None: ...
+
+    async def query(
+        self, copy: str, name: str, words: Words, *, rarity: bool, where: Where, limit: int
+    ) -> list[tuple[UUID, float]]:
+        """The best entries by the sum of products of weights, times inverse document frequency with `rarity`.
+
+        The lower bounds of `where` are whole numbers, times among them.
+        """
+        ...
+
+    async def words(self, copy: str, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Words]]: ...
+
+    async def is_empty(self, copy: str) -> bool: ...
+
+    async def copies(self, collection: str) -> Sequence[str]:
+        """The copies that begin with `collection` and two underscores."""
+        ...
+
+    async def drop(self, copy: str) -> None: ...

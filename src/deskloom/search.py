@@ -26,6 +26,7 @@ VECTORS: Mapping[str, str] = {
     "resolution": "resolution_vec",
     "intent": "intent_vec",
     "procedure": "procedure_vec",
+    "content": "content_vec",
 }
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
     documents.TICKETS: {
@@ -39,9 +40,13 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
     },
     documents.ARTICLES: {"intent_vec": 0.3, "procedure_vec": 1.0, "words": 0.3, "weights": 0.3},
 }
+ROW_WEIGHTS: Mapping[str, float] = {"content_vec": 1.0, "words": 0.3, "weights": 0.3}
+"""The same for collections of table rows: as articles."""
+
 """What each branch counts in rank fusion: measured on real questions (`benchmarks/retrieval.py`, decision 0004). There
 are no labels for private notes; they count like their public counterparts. Words weighed by a model (`weights`) count
 beside its vectors as BGE-M3's authors propose (arXiv 2402.03216, section 4); that was not measured here."""
+_ID = {Kind.TICKET: "ticket_id", Kind.ARTICLE: "article_id", Kind.ROW: "item_id"}
 _WEIGHED = frozenset({"weights", "weights_internal"})
 FOREIGN = 0.1
 """What meaning counts, beside words, for a question in a language that the model does not know."""
@@ -97,12 +102,16 @@ class Meaning:
 
 
 class Search:
-    """Answers questions from one index; `embedder_of` says which embedder made the vectors of a collection."""
+    """Answers questions from one index; `embedder_of` says which embedder made the vectors of a collection.
 
-    def __init__(self, index: VectorIndex, embedder_of: EmbedderOf, link: Link) -> None:
+    `tables` are the collections of table rows there are, which callers call by their own names.
+    """
+
+    def __init__(self, index: VectorIndex, embedder_of: EmbedderOf, link: Link, *, tables: Sequence[str] = ()) -> None:
         self.index = index
         self.embedder_of = embedder_of
         self.link = link
+        self.collections = {**COLLECTIONS, **{name: name for name in tables}}
 
     async def search(self, query: Query) -> list[Found]:
         """The best hits over all collections asked for, best first, at most `limit`.
@@ -126,12 +135,12 @@ class Search:
         return await self._found(query, best)
 
     def _collections(self, query: Query) -> list[str]:
-        names = query.collections or tuple(COLLECTIONS)
+        names = query.collections or tuple(self.collections)
         for name in names:
-            if name not in COLLECTIONS:
-                known = ", ".join(COLLECTIONS)
+            if name not in self.collections:
+                known = ", ".join(self.collections)
                 raise InvalidRequest(f'in="{name}" is not a collection. Use one of: {known}', parameter="in")
-        return [COLLECTIONS[name] for name in names]
+        return [self.collections[name] for name in names]
 
     async def _embedders(self, query: Query, names: Sequence[str]) -> dict[str, Embedder]:
         """The embedder of each collection; none for a question by word, which works without any model."""
@@ -153,7 +162,7 @@ class Search:
         where = self._where(query)
         by_word = documents.word_names(collection)
         branches: dict[str, Vectors | Words] = {}
-        for name in WEIGHTS[collection]:
+        for name in WEIGHTS.get(collection, ROW_WEIGHTS):
             value = self._asked(query, name, by_word, meaning, sparse)
             if value is not None:
                 branches[name] = value
@@ -224,9 +233,9 @@ class Search:
         asked: frozenset[str],
         internal: bool,
     ) -> Found:
-        ticket = collection == documents.TICKETS
-        item = str(payload["ticket_id" if ticket else "article_id"])
-        key = item if ticket else f"{item}:{payload.get('language')}"
+        kind = documents.kind_of(collection)
+        item = str(payload[_ID[kind]])
+        key = f"{item}:{payload.get('language')}" if kind is Kind.ARTICLE else item
         shown = {name: value for name, value in payload.items() if internal or name not in documents.INTERNAL_FIELDS}
         text = str(payload.get("content") or payload.get("description") or "")
         if internal and "cause_vec" in matched:
@@ -235,11 +244,11 @@ class Search:
             collection=collection,
             source=str(payload["source"]),
             id=item,
-            title=str(payload.get("subject" if ticket else "title") or ""),
+            title=str(payload.get("subject" if kind is Kind.TICKET else "title") or ""),
             snippet=snippet(text, asked),
             score=round(score, 6),
             matched=matched,
-            url=self.link(str(payload["source"]), Kind.TICKET if ticket else Kind.ARTICLE, key),
+            url=self.link(str(payload["source"]), kind, key),
             updated_at=payload.get("updated_at"),
             payload=shown,
         )
@@ -258,9 +267,8 @@ async def _meaning(text: str, embedder: Embedder) -> Meaning:
 
 def _weights(collection: str, branches: Sequence[str], by_word: Sequence[str], *, foreign: bool) -> dict[str, float]:
     """Weights of the branches asked; they sum to 1, so that scores of several collections can be compared."""
-    weights = {
-        name: WEIGHTS[collection][name] * (FOREIGN if foreign and name not in by_word else 1.0) for name in branches
-    }
+    counted = WEIGHTS.get(collection, ROW_WEIGHTS)
+    weights = {name: counted[name] * (FOREIGN if foreign and name not in by_word else 1.0) for name in branches}
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 

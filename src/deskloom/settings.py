@@ -7,12 +7,14 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deskloom.errors import SettingInvalid
+from deskloom.table_settings import TableSettings
 
 
 class SourceSettings(BaseModel):
@@ -94,10 +96,31 @@ class Settings(BaseSettings):
         (), alias="DESKLOOM_SOURCES", description="More helpdesks, as JSON; see `deskloom.toml` below."
     )
 
-    index: Literal["edge", "qdrant"] = Field(
+    source_database_url: SecretStr | None = Field(
+        None,
+        alias="SOURCE_DATABASE_URL",
+        description="The PostgreSQL database with the team's own tables, `postgresql://…`; see `deskloom.toml` below.",
+    )
+    source_pool: int = Field(
+        4, ge=1, le=10, alias="DESKLOOM_SOURCE_POOL", description="Connections to the tables' database at most."
+    )
+    source_timeout: float = Field(
+        60, gt=0, le=3600, alias="DESKLOOM_SOURCE_TIMEOUT", description="Seconds that a statement there may take."
+    )
+    tables: tuple[TableSettings, ...] = Field(
+        (), alias="DESKLOOM_TABLES", description="The tables, as JSON; see `deskloom.toml` below."
+    )
+
+    index: Literal["edge", "qdrant", "chroma"] = Field(
         "edge",
         alias="DESKLOOM_INDEX",
-        description="The vector store: `edge` is Qdrant's engine in this process, `qdrant` a Qdrant server or cluster.",
+        description="The vector store: `edge` is Qdrant's engine in this process, `qdrant` a Qdrant server or cluster, "
+        "`chroma` Chroma in the data folder or on a server.",
+    )
+    chroma_url: str | None = Field(
+        None,
+        alias="CHROMA_URL",
+        description="The Chroma server, for example `http://chroma:8000`; without it Chroma works in the data folder.",
     )
     qdrant_url: str | None = Field(
         None, alias="QDRANT_URL", description="The Qdrant server, for example `http://qdrant:6333`."
@@ -177,6 +200,15 @@ class Settings(BaseSettings):
         description="Hours between two comparisons of index and record that are proposed as a schedule; 0: none.",
     )
 
+    neo4j_uri: str | None = Field(
+        None, alias="DESKLOOM_NEO4J_URI", description="The Neo4j server that `deskloom export graph` writes to."
+    )
+    neo4j_user: str = Field("neo4j", alias="DESKLOOM_NEO4J_USER", description="Who we are there.")
+    neo4j_password: SecretStr | None = Field(None, alias="DESKLOOM_NEO4J_PASSWORD", description="The user's password.")
+    neo4j_database: str | None = Field(
+        None, alias="DESKLOOM_NEO4J_DATABASE", description="The database there; the user's own without it."
+    )
+
     rate_share: float = Field(
         0.8, gt=0, le=1, alias="DESKLOOM_RATE_SHARE", description="Share of a helpdesk's rate limit that we may use."
     )
@@ -205,6 +237,11 @@ class Settings(BaseSettings):
         alias="DESKLOOM_BILLING_BY",
         description="The month that hours are billed in: that of their `work` date, or of the ticket's `close`.",
     )
+    billing_timezone: str = Field(
+        "UTC",
+        alias="DESKLOOM_BILLING_TIMEZONE",
+        description="The IANA time zone whose days and months are billed, for example `America/New_York`.",
+    )
     max_delete_share: float = Field(
         0.2,
         ge=0,
@@ -229,6 +266,13 @@ class Settings(BaseSettings):
         8000, ge=0, le=65535, alias="DESKLOOM_PORT", description="The port `deskloom serve` listens on; 0: a free one."
     )
 
+    @field_validator("billing_timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f'"{value}" is not a time zone. Write it like America/New_York or Europe/Berlin')
+        return value
+
     @field_validator(
         "database_url",
         "models_dir",
@@ -236,12 +280,17 @@ class Settings(BaseSettings):
         "freshdesk_api_key",
         "freshservice_domain",
         "freshservice_api_key",
+        "source_database_url",
+        "chroma_url",
         "qdrant_url",
         "qdrant_host",
         "qdrant_api_key",
         "qdrant_shards",
         "qdrant_replicas",
         "qdrant_write_consistency",
+        "neo4j_uri",
+        "neo4j_password",
+        "neo4j_database",
         "embedder_url",
         "embedder_model",
         "embedder_api_key",
@@ -290,6 +339,21 @@ class Settings(BaseSettings):
             )
         return self.supabase_url.rstrip("/"), self.supabase_key.get_secret_value()
 
+    def require_database(self) -> None:
+        """Refuse tables without the database that they are in, or that would go where another kind of thing is."""
+        if self.tables and self.source_database_url is None:
+            raise SettingInvalid(
+                "Tables are declared, but SOURCE_DATABASE_URL is not set. Set it, for example to "
+                "postgresql://reader@db.example.com/shop",
+                setting="SOURCE_DATABASE_URL",
+            )
+        for table in self.tables:
+            if table.into in ("support_tickets", "kb_procedures", "conversations", "tickets", "kb"):
+                raise SettingInvalid(
+                    f'Table "{table.name}": the collection "{table.into}" holds something else. Choose another name.',
+                    setting=f"tables.{table.name}",
+                )
+
     def helpdesks(self) -> tuple[SourceSettings, ...]:
         """The configured helpdesk accounts: those of `deskloom.toml`, and the one in the environment."""
         found = list(self.sources)
@@ -308,7 +372,7 @@ class Settings(BaseSettings):
                     f"{prefix}_DOMAIN=acme {prefix}_API_KEY=your-key",
                     setting=missing,
                 )
-        names = [source.name for source in found]
+        names = [*(source.name for source in found), *(table.name for table in self.tables)]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise SettingInvalid(f'Two sources are called "{twice}". Give each its own name.', setting="sources")
         return tuple(found)
@@ -319,7 +383,8 @@ def load_settings(*, toml: Path = Path("deskloom.toml"), **overrides: Any) -> Se
     values: dict[str, Any] = {}
     if toml.is_file():
         try:
-            values["sources"] = [{"name": name, **entry} for name, entry in _tables(toml, "sources").items()]
+            for kind in ("sources", "tables"):
+                values[kind] = [{"name": name, **entry} for name, entry in _tables(toml, kind).items()]
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
             raise SettingInvalid(f"{toml} cannot be read: {error}", setting=str(toml)) from error
     try:
@@ -331,6 +396,7 @@ def load_settings(*, toml: Path = Path("deskloom.toml"), **overrides: Any) -> Se
         raise SettingInvalid(f"{name} is wrong: {why}.", setting=name) from None
     settings.helpdesks()
     settings.supabase()
+    settings.require_database()
     return settings
 
 

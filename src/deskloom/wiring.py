@@ -27,22 +27,27 @@ from deskloom.record.engine import Record, open_record
 from deskloom.record.queue import NOT_SHARED, require_postgres
 from deskloom.record.runs import Run
 from deskloom.record.schema import require_current, upgrade
+from deskloom.record.words import RecordWords
 from deskloom.search import Search
 from deskloom.settings import Settings
 from deskloom.sources import open_source
+from deskloom.sources.postgres import Database, TableSource
 from deskloom.sync.assist import HelpedRun
+from deskloom.sync.follow import Follower
 from deskloom.sync.mirror import Mirror, SupabaseTable
-from deskloom.sync.perform import Rules, perform
+from deskloom.sync.perform import Rules, perform, refill
 from deskloom.sync.publish import Publisher
 from deskloom.sync.reindex import reindex, settle
 from deskloom.sync.runs import ActiveRun, Clock
 from deskloom.sync.schedule import Scheduler
+from deskloom.sync.single import single
 from deskloom.sync.sweep import sweep
 from deskloom.sync.verify import verify
 
 log = structlog.get_logger(__name__)
 
 COLLECTIONS = (documents.TICKETS, documents.ARTICLES)
+"""The collections that are there without any table."""
 
 
 @dataclass(slots=True)
@@ -54,10 +59,13 @@ class App:
     index: VectorIndex
     models: Models
     sources: Mapping[str, Source]
+    collections: tuple[str, ...]
+    """Every collection of the index: tickets, articles, then those of table rows."""
     dispatcher: Dispatcher
     search: Search
     clock: Clock
     scheduler: Scheduler
+    follower: Follower
     mirror: Mirror | None
 
     def source(self, name: str) -> Source:
@@ -94,7 +102,7 @@ async def open_app(
             await upgrade(record)
         await require_current(record)
         clock = clock or await _open_clock(settings, record)
-        index = index or await open_index(settings)
+        index = index or await open_index(settings, RecordWords(record))
         stack.push_async_callback(index.aclose)
         models = Models(record, index, settings, opener=opener)
         stack.push_async_callback(models.aclose)
@@ -105,12 +113,27 @@ async def open_app(
             async with record.transaction() as tx:
                 await record_sources.bind_source(tx, one.name, one.kind, source.account)
             sources[one.name] = source
+        if settings.tables and settings.source_database_url:
+            database = Database(
+                settings.source_database_url.get_secret_value(),
+                pool=settings.source_pool,
+                statement_timeout=settings.source_timeout,
+            )
+            stack.push_async_callback(database.aclose)
+            for declared in settings.tables:
+                rows = TableSource(declared, database)
+                async with record.transaction() as tx:
+                    await record_sources.bind_source(tx, rows.name, rows.kind, rows.account)
+                sources[rows.name] = rows
+
+        streams = [stream for source in sources.values() for stream in source.streams.values()]
+        collections = tuple(dict.fromkeys([*COLLECTIONS, *(one.collection for one in streams if one.collection)]))
 
         async def call_help(run: Run) -> None:
             await dispatcher.call_help(run)
 
         publisher = Publisher(record, index, models.of, batch=settings.publish_batch, call_help=call_help)
-        for collection in COLLECTIONS:
+        for collection in collections:
             try:
                 await settle(record, index, collection, clock=clock)
                 await publisher.prepare(collection)
@@ -125,7 +148,7 @@ async def open_app(
             if run.run.mode == "verify":
                 share = rules.max_delete_share
                 return await verify(
-                    run, sources=sources, publisher=publisher, collections=COLLECTIONS, max_delete_share=share
+                    run, sources=sources, publisher=publisher, collections=collections, max_delete_share=share
                 )
             if run.run.mode == "reindex":
                 return await reindex(run, index=index, open_embedder=models.of_json, batch=settings.publish_batch)
@@ -135,6 +158,13 @@ async def open_app(
             if run.run.mode == "sweep":
                 stream, share = source.streams[run.run.stream], rules.max_delete_share
                 return await sweep(run, source=source, stream=stream, max_delete_share=share, publisher=publisher)
+            if run.run.mode == "single":
+                return await single(run, source=source, publisher=publisher)
+            if run.run.mode == "full" and source.streams[run.run.stream].kind is Kind.ROW:
+                batch = settings.publish_batch
+                return await refill(
+                    run, source=source, index=index, open_embedder=models.of_json, rules=rules, batch=batch
+                )
             return await perform(run, source=source, publisher=publisher, rules=rules)
 
         async def assisting(run: Run) -> bool:
@@ -165,10 +195,12 @@ async def open_app(
             index=index,
             models=models,
             sources=sources,
+            collections=collections,
             dispatcher=dispatcher,
-            search=Search(index, models.of, link),
+            search=Search(index, models.of, link, tables=collections[len(COLLECTIONS) :]),
             clock=clock,
             scheduler=Scheduler(record, dispatcher.start, clock=clock),
+            follower=Follower(record, dispatcher.submit, dispatcher.wait),
             mirror=mirror,
         )
 
@@ -179,10 +211,11 @@ def _require_shareable(settings: Settings, *, own_index: bool) -> None:
         return
     if settings.database_url is None:
         raise NOT_SHARED()
-    if own_index and settings.index == "edge":
+    if own_index and (settings.index == "edge" or (settings.index == "chroma" and settings.chroma_url is None)):
         raise SettingInvalid(
-            "DESKLOOM_DISPATCH=procrastinate needs an index that all workers reach, and edge belongs to one process. "
-            "Set DESKLOOM_INDEX=qdrant and QDRANT_URL, or leave DESKLOOM_DISPATCH out.",
+            "DESKLOOM_DISPATCH=procrastinate needs an index that all workers reach, and edge belongs to one process, as "
+            "does Chroma's folder. Set DESKLOOM_INDEX=qdrant and QDRANT_URL, or DESKLOOM_INDEX=chroma and CHROMA_URL, "
+            "or leave DESKLOOM_DISPATCH out.",
             setting="DESKLOOM_INDEX",
         )
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.api.conftest import Served, Shared
+from tests.api.conftest import Served, Shared, serving
+from tests.api.desks import small_desk
+from tests.rig import rig
+
+from deskloom.sandbox import SandboxServer, make
 
 together = pytest.mark.asyncio(loop_scope="session")
 
@@ -118,3 +124,19 @@ async def test_an_index_that_is_gone_refuses_a_sync(served: Served) -> None:
     answer = await served.client.post("/api/sync/tickets")
     assert (answer.status_code, answer.json()["component"]) == (503, "index")
     assert (await served.client.get("/api/runs")).json()["items"] == []
+
+
+async def test_the_older_spelling_syncs_a_configured_freshservice(tmp_path: Path) -> None:
+    """Both spellings start a run of the Freshservice source alone, which brings its tickets with their customers."""
+    service = make(product="freshservice", seed=1, tickets=6, articles=0)
+    with SandboxServer(service) as address:
+        settings = {"freshservice_domain": address.url, "freshservice_api_key": service.key}
+        async with rig(small_desk(), tmp_path / "home", **settings) as made, serving(made) as (server, client):
+            served = Served(made, server, client)
+            for path in ("/codex/sync/tickets", "/api/sync/tickets?source=freshservice"):
+                answer = await client.post(path)
+                assert (answer.status_code, [run["source"] for run in answer.json()["runs"]]) == (200, ["freshservice"])
+                run = await served.ended(answer.json()["run_id"])
+                assert (run["source"], run["stream"], run["state"]) == ("freshservice", "tickets", "succeeded"), run
+            found = (await client.get("/api/tickets", params={"limit": 100})).json()["items"]
+            assert {ticket["source"] for ticket in found} == {"freshservice"}

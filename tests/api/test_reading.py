@@ -26,13 +26,14 @@ async def test_the_status_tells_where_every_stream_stands(shared: Shared) -> Non
     assert status == {
         "total_tickets": 4,
         "total_kb_articles": 2,
+        "tickets_without_company": 0,
         "sync_in_progress": False,
         "service_running": True,
         "initialized": True,
         "background_tasks": 0,
         "queued_events": 0,
     }
-    assert list(streams) == ["tickets", "kb"]
+    assert list(streams) == ["tickets", "kb", "hours"]
     tickets = streams["tickets"]
     assert isinstance(tickets.pop("checkpoint"), dict)
     assert tickets.pop("lag_seconds") >= 0
@@ -145,7 +146,7 @@ async def test_a_viewer_reads_a_ticket_without_its_notes(shared: Shared) -> None
     short = await first_ticket(shared)
     answers = [await shared.get(f"/api/tickets/freshdesk/{short['id']}", role) for role in ("viewer", "agent")]
     viewer, agent = (answer.json() for answer in answers)
-    assert agent.keys() - viewer.keys() == {"notes", "custom_fields"}
+    assert agent.keys() - viewer.keys() == {"notes", "custom_fields", "time_entries"}
     assert "zebrafinch" not in answers[0].text
 
 

@@ -40,9 +40,9 @@ def test_a_backup_taken_during_a_sync_brings_a_lost_home_back(terminal: Terminal
         "deskloom sync all\n"
     )
     synced = terminal.run("sync", "all", "--json")
-    (tickets, kb) = synced.json_lines()
+    tickets, kb, hours = synced.json_lines()
     assert (synced.status, tickets["takeovers"], tickets["counts"]["fetched"]) == (0, 1, len(desk.tickets))
-    assert (tickets["state"], kb["state"]) == ("succeeded", "succeeded")
+    assert (tickets["state"], kb["state"], hours["state"]) == ("succeeded",) * 3
     assert terminal.run("verify", "--deep", "--source").status == 0
 
     assert terminal.run("reindex", "--yes").status == 0
@@ -50,7 +50,7 @@ def test_a_backup_taken_during_a_sync_brings_a_lost_home_back(terminal: Terminal
     again = terminal.run("db", "restore", "second.db", "--replace")
     assert (again.status, (terminal.home / "index").exists()) == (0, False)
     counts = [run["counts"] for run in terminal.run("sync", "all", "--json").json_lines()]
-    assert [count["embedded"] for count in counts] == [0, 0]
+    assert [count["embedded"] for count in counts] == [0, 0, 0]
     gone = terminal.run("reindex", "--back", "--yes")
     assert (gone.status, gone.err.startswith("No earlier copy of ")) == (1, True)
     assert terminal.run("verify", "--deep", "--source").status == 0

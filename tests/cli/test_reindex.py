@@ -85,7 +85,7 @@ def test_another_model_takes_over_for_good(synced: Terminal, folder: Path, desk:
     new = {"DESKLOOM_EMBEDDER": "./model"}
     assert synced.run("status", **new).err == ""
     again = synced.run("sync", "all", "--json", **new)
-    assert [(run["state"], run["counts"]["embedded"]) for run in again.json_lines()] == [("succeeded", 0)] * 2
+    assert [(run["state"], run["counts"]["embedded"]) for run in again.json_lines()] == [("succeeded", 0)] * 3
     assert synced.run("verify", "--deep", **new).status == 0
     assert (answers(synced), answers(synced, **new)) == (5, 5)
 

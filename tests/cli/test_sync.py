@@ -28,18 +28,21 @@ def test_sync_search_and_status_tell_the_same_story(terminal: Terminal) -> None:
     """What was synced is counted in the run's end, in the status, in the list of runs, and can be found."""
     synced = terminal.run("sync", "all", "--json")
     assert (synced.status, synced.err) == (0, "")
-    tickets, articles = synced.json_lines()
-    assert [(run["stream"], run["state"]) for run in (tickets, articles)] == [
+    tickets, articles, hours = synced.json_lines()
+    assert [(run["stream"], run["state"]) for run in (tickets, articles, hours)] == [
         ("tickets", "succeeded"),
         ("kb", "succeeded"),
+        ("hours", "succeeded"),
     ]
 
     status = terminal.run("status", "--json").json()
     live = tickets["counts"]["created"]
     assert (status["total_tickets"], status["total_kb_articles"]) == (live, articles["counts"]["created"])
+    assert [stream["items"] for stream in status["streams"]][-1] == hours["counts"]["created"] > 0
 
     listed = terminal.run("runs", "--json").json()["items"]
-    assert {run["id"]: run["counts"] for run in listed} == {run["id"]: run["counts"] for run in (tickets, articles)}
+    ended = (tickets, articles, hours)
+    assert {run["id"]: run["counts"] for run in listed} == {run["id"]: run["counts"] for run in ended}
 
     hits = terminal.run("search", "VPN drops", "--in", "kb", "--limit", "2", "--json").json()["hits"]
     assert {hit["collection"] for hit in hits} == {"kb_procedures"}
@@ -89,7 +92,7 @@ def test_a_second_command_works_through_the_first_and_ctrl_c_loses_nothing(termi
     line_with(first, "reading tickets; 50 items")
 
     status = terminal.run("status", "--json").json()
-    assert [stream["in_progress"] for stream in status["streams"]] == [True, False]
+    assert [stream["in_progress"] for stream in status["streams"]] == [True, False, False]
     second = terminal.run("sync", "tickets")
     (run,) = re.findall(UUID, second.err)
     assert (second.status, second.err) == (4, f"Ticket sync already in progress (run {run}).\n")

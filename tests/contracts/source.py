@@ -14,8 +14,21 @@ from typing import Any, Protocol
 
 import pytest
 
-from deskloom.errors import CredentialsRefused, DeskloomError, SourceUnavailable
-from deskloom.model import Article, Contact, Cursor, Json, Kind, Page, Record, Ticket, TicketState, Tombstone
+from deskloom.errors import CredentialsRefused, DeskloomError, NotFound, SourceUnavailable
+from deskloom.model import (
+    Article,
+    Contact,
+    Cursor,
+    Json,
+    Kind,
+    Page,
+    Record,
+    Ticket,
+    TicketState,
+    TimeEntry,
+    TimeSheet,
+    Tombstone,
+)
 from deskloom.protocols import Known, Listed, Source, nothing_known
 
 SLICE = 7
@@ -24,7 +37,8 @@ SLICE = 7
 class SourceRig(Protocol):
     """An account that the source under test reads, and the hands that change or spoil it.
 
-    It must hold more than one page of objects, some of them changed in the same second.
+    It must hold more than one page of objects, some of them changed in the same second. Of a stream of hours the
+    objects are the time entries, except that `change` names the sheet that is yielded for it.
     """
 
     stream: str
@@ -74,19 +88,38 @@ class SourceRig(Protocol):
 
 
 class Kept:
-    """What a record keeps of pages: enough to answer `known` and to compare."""
+    """What a record keeps of pages: enough to answer `known` and to compare. Of time sheets it keeps the entries."""
 
     def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, Record | TimeEntry] = {}
         self.cursor: Cursor | None = None
         self.failed: set[str] = set()
 
     async def known(self, kind: Kind, keys: Sequence[str]) -> Mapping[str, str]:
-        found = {key: self.records[key] for key in keys if key in self.records}
+        found: dict[str, Record] = {}
+        for key in keys:
+            record = TimeSheet(entries=self.within(key)) if kind is Kind.HOURS else self.records.get(key)
+            if record is not None and not isinstance(record, TimeEntry):
+                found[key] = record
         return {key: record.stamp for key, record in found.items() if record.stamp is not None}
 
+    def within(self, key: str) -> tuple[TimeEntry, ...]:
+        """The entries kept within the scope of a sheet."""
+        entries = [one for one in self.records.values() if isinstance(one, TimeEntry)]
+        if "/" not in key:
+            return tuple(one for one in entries if one.ticket_id == int(key))
+        since, before = (datetime.fromisoformat(part) if part else None for part in key.split("/"))
+        dated = [(one.worked_at, one) for one in entries if one.worked_at is not None]
+        return tuple(one for at, one in dated if (not since or at >= since) and (not before or at < before))
+
     def store(self, page: Page) -> None:
-        self.records |= {record.key: record for record in page.records}
+        for record in page.records:
+            if not isinstance(record, TimeSheet):
+                self.records[record.key] = record
+                continue
+            for entry in self.within(record.key):
+                del self.records[str(entry.external_id)]
+            self.records |= {str(entry.external_id): entry for entry in record.entries}
         self.failed |= {failure.key for failure in page.failures}
         if page.listing is not None:
             self.records = {key: record for key, record in self.records.items() if key in page.listing}
@@ -96,7 +129,7 @@ class Kept:
         return {key for key, record in self.records.items() if not is_gone(record)}
 
 
-def is_gone(record: Record) -> bool:
+def is_gone(record: Record | TimeEntry) -> bool:
     if isinstance(record, Ticket):
         return record.state in (TicketState.DELETED, TicketState.SPAM)
     return isinstance(record, Tombstone) or (isinstance(record, Contact) and record.deleted)
@@ -204,7 +237,7 @@ async def s4_unique(rig: SourceRig) -> None:
     kept = Kept()
     keys = [record.key for page in await drain(rig, kept) for record in page.records]
     assert sorted(keys) == sorted(set(keys))
-    key = sorted(kept.alive())[0]
+    key = sorted(kept.alive() & set(keys) or keys)[0]
     fetched = await rig.source.fetch(rig.stream, key)
     assert fetched is not None
     assert fetched.key == key
@@ -239,9 +272,29 @@ async def s6_deleted(rig: SourceRig) -> None:
     assert kept.alive() == rig.expected()
 
 
+async def s1_own_sheets(rig: SourceRig) -> None:
+    """S1: the own sheet of a ticket holds its time entries, all of them, as they were read; none for no ticket."""
+    if rig.source.streams[rig.stream].kind is not Kind.HOURS:
+        pytest.skip("not a stream of hours")
+    kept = Kept()
+    await drain(rig, kept)
+    tickets = {entry.ticket_id for entry in kept.records.values() if isinstance(entry, TimeEntry)}
+    for ticket in sorted(tickets):
+        sheet = await rig.source.fetch(rig.stream, str(ticket))
+        assert isinstance(sheet, TimeSheet)
+        assert (sheet.ticket_id, {entry.external_id: entry for entry in sheet.entries}) == (
+            ticket,
+            {entry.external_id: entry for entry in kept.within(str(ticket))},
+        )
+    assert await rig.source.fetch(rig.stream, str(max(tickets) + 10_000)) is None
+
+
 async def listed(rig: SourceRig) -> dict[str, Listed]:
     """The whole listing by key; of a key that comes twice the later counts."""
-    return {one.key: one async for batch in rig.source.listing(rig.stream) for one in batch}
+    try:
+        return {one.key: one async for batch in rig.source.listing(rig.stream) for one in batch}
+    except NotFound:
+        pytest.skip("the stream has no listing")
 
 
 async def s1_listing_whole(rig: SourceRig) -> None:
@@ -288,7 +341,7 @@ async def s6_listing_follows(rig: SourceRig) -> None:
 CHECKS: tuple[Callable[[SourceRig], Awaitable[None]], ...] = (
     s1_everything, s1_changes, s1_raises, s1_unknown_is_not_empty, s2_resumes_after_every_page, s2_slices, s3_equal,
     s3_nothing_new, s4_unique, s5_waits, s5_refused, s6_deleted, s1_listing_whole, s1_listing_raises, s3_listing_stamps,
-    s6_listing_follows,
+    s6_listing_follows, s1_own_sheets,
 )  # fmt: skip
 
 
@@ -306,6 +359,9 @@ class SourceContract:
 
 class Saboteur:
     """A source that passes everything through; each heir breaks one thing."""
+
+    stream = "tickets"
+    """The stream whose check notices it."""
 
     def __init__(self, rig: SourceRig) -> None:
         self.rig, self.real = rig, rig.source
@@ -484,6 +540,16 @@ class ListsFromMemory(Saboteur):
             yield batch
 
 
+class ShortensSheets(Saboteur):
+    """Leaves an entry out of the own sheet of a ticket: it would be deleted."""
+
+    stream = "hours"
+
+    async def fetch(self, stream: str, key: str) -> Record | None:
+        found = await self.real.fetch(stream, key)
+        return replace(found, entries=found.entries[:-1]) if isinstance(found, TimeSheet) else found
+
+
 SABOTEURS: Mapping[type[Saboteur], Callable[[SourceRig], Awaitable[None]]] = {
     SwallowsFaults: s1_raises,
     DropsTheLast: s1_everything,
@@ -503,6 +569,7 @@ SABOTEURS: Mapping[type[Saboteur], Callable[[SourceRig], Awaitable[None]]] = {
     EndsAListingEarly: s1_listing_raises,
     StampsAListingAnew: s3_listing_stamps,
     ListsFromMemory: s6_listing_follows,
+    ShortensSheets: s1_own_sheets,
 }
 """Each saboteur, and the check that must fail on it."""
 

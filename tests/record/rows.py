@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Table
-from sqlalchemy.types import JSON, Boolean, DateTime, LargeBinary, Numeric, String, Uuid
+from sqlalchemy.types import JSON, Boolean, Date, DateTime, LargeBinary, Numeric, String, Uuid
 
 MOMENT = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
 
@@ -24,6 +24,8 @@ def _value(kind: Any) -> Any:
         return True
     if isinstance(kind, DateTime):
         return MOMENT
+    if isinstance(kind, Date):
+        return MOMENT.date()
     if isinstance(kind, LargeBinary):
         return b"\0\0\0\0"
     if isinstance(kind, Uuid):

@@ -118,12 +118,9 @@ async def rig(way: str, team_url: str, team: asyncpg.Connection) -> AsyncIterato
     own = Database(team_url)
     declared = await TableSource(settings, own).declared()
     if way == "triggers":
-        await triggers.install(own, declared)
-        await team.execute(
-            f'GRANT USAGE ON SCHEMA deskloom TO "{user}"; GRANT SELECT, DELETE ON deskloom.outbox TO "{user}"'
-        )
+        await triggers.install(own, declared, reader=user)
     elif way == "replication":
-        await replication.install(own, declared)
+        await replication.install(own, declared, reader=user)
     with Proxy(urlsplit(team_url).port or 5432) as proxy:
         databases: list[Database] = []
 
@@ -139,7 +136,7 @@ async def rig(way: str, team_url: str, team: asyncpg.Connection) -> AsyncIterato
         for database in databases:
             await asyncio.wait_for(database.aclose(), 10)
     if way == "replication":
-        await replication.remove(own, declared)
+        await replication.remove(own, "refs")
     await own.aclose()
     await team.execute(f'DROP OWNED BY "{user}"; DROP ROLE "{user}"')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -42,7 +43,7 @@ async def reader(database: Database, team: asyncpg.Connection) -> AsyncIterator[
     made = await followed(database)
     assert (keys(await made.read()), made.listing) == (["one", "three", "two"], {"one", "two", "three"})
     yield made
-    await replication.remove(database, await made.source.declared())
+    await replication.remove(database, "refs")
 
 
 async def test_every_kind_of_change_arrives_once(reader: Reader, team: asyncpg.Connection) -> None:
@@ -118,3 +119,56 @@ async def test_a_table_that_cannot_be_followed_so_says_why(database: Database, t
         await followed(database, key=["category"])
     facts = await TableSource(TableSettings(**REFERENCES), database).check()
     assert (facts["follow"], facts["warnings"]) == ("column", [])
+
+
+async def test_a_quiet_table_holds_nothing_back(reader: Reader, team: asyncpg.Connection) -> None:
+    """What others write is stepped over by a read that brings nothing, so that the server need not keep its log."""
+    await team.execute("CREATE TABLE noise AS SELECT n, repeat('x', 100) AS text FROM generate_series(1, 20000) AS n")
+    held = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots"
+    assert await team.fetchval(held) > 1_000_000
+    assert await reader.read() == []
+    assert await team.fetchval(held) < 10_000
+
+
+async def test_a_slot_that_somebody_else_moved_on_is_told(
+    reader: Reader, team: asyncpg.Connection, database: Database
+) -> None:
+    """Another Deskloom under the same name, or a record that was restored: the table is read whole, and that is said."""
+    other = Reader(TableSource(reader.source.settings, database))
+    await other.read()
+    await team.execute("""DELETE FROM "KnowledgeReference" WHERE id = 'one'""")
+    assert [type(one) for one in await other.read()] == [Tombstone]
+    assert (keys(await reader.read()), reader.listing) == ([], {"two", "three"})
+    assert reader.failed["*"].startswith(
+        'Changes of "public"."KnowledgeReference" were taken from the replication slot'
+    )
+
+
+async def test_a_publication_that_is_gone_is_made_by_install(
+    reader: Reader, team: asyncpg.Connection, database: Database
+) -> None:
+    """Without it nothing is read, by whatever way is left; made anew, with its slot, the table is read whole."""
+    await team.execute("DROP PUBLICATION deskloom_refs")
+    with pytest.raises(SettingInvalid, match="deskloom table install refs"):
+        await reader.read()
+    await add(team, "four")
+    await replication.install(database, await reader.source.declared())
+    assert (keys(await reader.read()), reader.listing) == (["four"], {"one", "two", "three", "four"})
+    await add(team, "five")
+    assert keys(await reader.read()) == ["five"]
+
+
+async def test_a_slot_is_read_by_one_at_a_time(reader: Reader, team: asyncpg.Connection, database: Database) -> None:
+    """Two who read at once wait for each other; a large backlog is read in several looks, and none is missed."""
+    await team.execute(
+        f"INSERT INTO \"KnowledgeReference\" (id, title, content) SELECT 'n' || n, '{{\"en\": \"T\"}}', '{{}}' "
+        f"FROM generate_series(1, {replication.PEEKED}) AS n"
+    )
+    await team.execute("UPDATE \"KnowledgeReference\" SET category = 'x' WHERE id LIKE 'n%'")
+    await add(team, "last")
+    looking = replication.changes(database, await reader.source.declared())
+    await anext(looking)
+    found, _ = await asyncio.gather(reader.read(), anext(looking))
+    await looking.aclose()
+    assert len({one.key for one in found}) == replication.PEEKED + 1
+    assert await reader.read() == []

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,7 @@ from deskloom.search import Query
 from deskloom.sources.postgres import Database, TableSource, triggers
 from deskloom.table_settings import TableSettings
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DECLARED = TableSettings(**REFERENCES | {"collection": "knowledge_references"})
 
 
@@ -132,3 +134,53 @@ async def database_of(url: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.aclose()
+
+
+async def test_two_tables_in_one_collection_are_rebuilt_in_turn(
+    install: Install, team_url: str, team: asyncpg.Connection
+) -> None:
+    """Full syncs of both at once succeed one after the other, and what each brought stays."""
+    await add(team, "one", "two")
+    await team.execute("INSERT INTO shop.articles (region, number, name, body) VALUES ('eu', 1, 'Name', 'Body')")
+    shop = TableSettings(name="shop", table="shop.articles", title="name", texts="body", collection=DECLARED.into)
+    async with install(generate(tickets=1, articles=1), source_database_url=team_url, tables=(DECLARED, shop)) as rig:
+        options = {"rebuilds": DECLARED.into}
+        started = [
+            await rig.app.dispatcher.submit(source=name, stream="rows", mode="full", options=options)
+            for name in ("refs", "shop")
+        ]
+        for one in started:
+            await rig.app.dispatcher.wait(one.id)
+        assert [(await rig.run(one)).state for one in started] == ["succeeded"] * 2
+        assert await rig.app.index.count(DECLARED.into) == 5
+        for source in ("*", "shop"):
+            checked = await rig.app.dispatcher.submit(
+                source=source, stream="verify", mode="verify", options={"deep": True}
+            )
+            await rig.app.dispatcher.wait(checked.id)
+            report = (await rig.run(checked)).report
+            assert report is not None
+            assert report["agree"], report
+
+
+async def test_tables_in_collections_of_their_own_agree(
+    install: Install, team_url: str, team: asyncpg.Connection
+) -> None:
+    """A row belongs into its table's collection only; a stray point of one is told as what it is, and removed."""
+    await add(team, "one")
+    await team.execute("INSERT INTO shop.articles (region, number, name, body) VALUES ('eu', 1, 'Name', 'Body')")
+    shop = TableSettings(name="shop", table="shop.articles", title="name", texts="body")
+    async with install(generate(tickets=1, articles=1), source_database_url=team_url, tables=(DECLARED, shop)) as rig:
+        for name in ("refs", "shop"):
+            one = await rig.app.dispatcher.submit(source=name, stream="rows", requested_by="test")
+            await rig.app.dispatcher.wait(one.id)
+        assert ((await run(rig, "verify")).report or {})["agree"]
+        async with rig.app.record.transaction() as tx:
+            await tx.execute(tables.documents.delete().where(tables.documents.c.source == "shop"))
+            await tx.execute(
+                tables.table_rows.update().where(tables.table_rows.c.source == "shop").values(deleted_at=NOW)
+            )
+        found_ = await run(rig, "verify")
+        assert found_.report is not None
+        (item,) = found_.report["collections"]["shop"]["items"]
+        assert (item["what"], item["item_id"], item["why"]) == ("orphaned", '["eu", "1"]', 'row ["eu", "1"] is deleted')

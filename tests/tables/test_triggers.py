@@ -116,9 +116,77 @@ async def test_without_its_triggers_a_table_says_so(database: Database, team: as
     reader = await followed(database)
     source = reader.source
     await triggers.install(database, await source.declared())
-    await triggers.remove(database, await source.declared())
+    await triggers.remove(database, "refs", (await source.declared()).table)
     assert await team.fetchval("SELECT to_regnamespace('deskloom')") is None
     with pytest.raises(SettingInvalid, match="deskloom table install refs"):
         await reader.read()
-    with pytest.raises(SettingInvalid, match="which triggers cannot name"):
-        await followed(database, key=["updatedAt"])
+
+
+async def test_a_second_deskloom_under_the_same_name_is_told(database: Database, team: asyncpg.Connection) -> None:
+    """What one takes, the other misses: it says so and reads the table whole. Under two names both get everything."""
+    await add(team, "one")
+    first = await followed(database)
+    second = Reader(TableSource(first.source.settings, database))
+    third = Reader(TableSource(first.source.settings.model_copy(update={"name": "other"}), database))
+    await triggers.install(database, await third.source.declared())
+    for reader in (first, second, third):
+        await reader.read()
+    await team.execute("""DELETE FROM "KnowledgeReference" WHERE id = 'one'""")
+    for reader in (first, third):
+        assert [type(one) for one in await reader.read()] == [Tombstone]
+    await add(team, "two")
+    await first.read()
+    assert (keys(await second.read()), second.listing) == (["two"], {"two"})
+    assert "were taken by another Deskloom" in second.failed["*"]
+    assert (keys(await third.read()), third.failed, first.failed) == (["two"], {}, {})
+
+
+async def test_triggers_that_were_switched_off_cost_one_whole_read(
+    database: Database, team: asyncpg.Connection
+) -> None:
+    """A restore may leave them so: the table is not read until they are renewed, and then whole, once."""
+    await add(team, "one", "two")
+    reader = await followed(database)
+    await reader.read()
+    await team.execute('ALTER TABLE "KnowledgeReference" DISABLE TRIGGER ALL')
+    await team.execute("""DELETE FROM "KnowledgeReference" WHERE id = 'one'""")
+    await team.execute('ALTER TABLE "KnowledgeReference" ENABLE TRIGGER ALL')
+    with pytest.raises(SettingInvalid, match="deskloom table install refs"):
+        await reader.read()
+    automatic = TableSource(reader.source.settings.model_copy(update={"follow": "auto"}), database)
+    (warning,) = (await automatic.check())["warnings"]
+    assert warning.startswith('The triggers of "refs" are switched off, incomplete, or name another key.')
+    await triggers.install(database, await reader.source.declared())
+    assert (await reader.read(), reader.listing) == ([], {"two"})
+    await triggers.install(database, await reader.source.declared())
+    assert (await reader.read(), reader.listing) == ([], None)
+
+
+async def test_a_whole_read_that_was_interrupted_forgets_no_deletion(
+    database: Database, team: asyncpg.Connection
+) -> None:
+    """After a truncate the table is read in pieces; the last one still says what is no longer there."""
+    await add(team, "one", "two")
+    reader = await followed(database)
+    await reader.read()
+    await team.execute('TRUNCATE "KnowledgeReference"')
+    await add(team, "a", "b", "c")
+    for _ in range(4):
+        await reader.read(limit=1)
+    assert reader.listing == {"a", "b", "c"}
+
+
+async def test_the_outbox_is_emptied_and_its_growth_told(database: Database, team: asyncpg.Connection) -> None:
+    """What was read is removed at once, but for what runs beside a transaction that is still open."""
+    reader = await followed(database)
+    await reader.read()
+    for number in range(3):
+        await add(team, f"row {number}")
+        await reader.read()
+    assert await team.fetchval("SELECT count(*) FROM deskloom.outbox") == 0
+    await team.execute(
+        "INSERT INTO deskloom.outbox (source, key) SELECT 'refs', '[\"x\"]' FROM generate_series(1, $1::int)",
+        triggers.ALARM_ENTRIES,
+    )
+    (warning,) = (await reader.source.check())["warnings"]
+    assert warning.startswith('1,000,000 changes of "refs" wait in deskloom.outbox.')

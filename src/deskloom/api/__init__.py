@@ -11,13 +11,17 @@ from fastapi.routing import APIRoute
 from deskloom import __version__
 from deskloom.api import (
     articles,
+    billing,
+    billing_terms,
     companies,
     errors,
     events,
+    export_graph,
     failures,
     health,
     helpdesks,
     holds,
+    markdown,
     metrics,
     openapi,
     reindex,
@@ -25,6 +29,7 @@ from deskloom.api import (
     schedules,
     search,
     status,
+    tables,
     tickets,
     verify,
 )
@@ -39,6 +44,7 @@ AREAS = (
     status,
     failures,
     verify,
+    tables,
     holds,
     health,
     runs,
@@ -49,6 +55,10 @@ AREAS = (
     tickets,
     articles,
     companies,
+    markdown,
+    export_graph,
+    billing,
+    billing_terms,
 )
 """In the order of the reference."""
 

@@ -21,6 +21,8 @@ from deskloom.api.sentences import sentence_of
 from deskloom.errors import (
     AlreadyRunning,
     AlreadyThere,
+    Ambiguous,
+    Conflict,
     DeletionHeld,
     DeskloomError,
     EmptyContent,
@@ -44,6 +46,8 @@ STATUS: Mapping[type[DeskloomError], int] = {
     NotFound: 404,
     AlreadyRunning: 409,
     AlreadyThere: 409,
+    Ambiguous: 409,
+    Conflict: 409,
     TooLarge: 413,
     DeletionHeld: 409,
     LeaseLost: 409,

@@ -12,7 +12,7 @@ from deskloom.api.access import Operator
 from deskloom.api.errors import problems
 from deskloom.api.runs import RunOut, run_out
 from deskloom.api.shapes import After, Body, Deskloom, Listed, PageSize, Time, example
-from deskloom.api.start import COLLECTIONS, start_runs
+from deskloom.api.start import NOUNS, start_runs
 from deskloom.errors import AlreadyRunning, InvalidRequest, NotFound
 from deskloom.record import failures as record_failures
 from deskloom.wiring import App
@@ -114,7 +114,7 @@ async def delete_failure(
 
 def _main_stream(app: App, source: str, stream: str) -> str:
     """The stream a run is started for: the one that failed, or the one that needs it."""
-    if stream in COLLECTIONS or source not in app.sources:
+    if stream in NOUNS or source not in app.sources:
         return stream
     streams = app.sources[source].streams.values()
     return next((each.name for each in streams if stream in each.needs), stream)

@@ -173,12 +173,12 @@ async def _record(app: App) -> tuple[RecordPart, dict[str, SourcePart]]:
                 runs = [
                     await record_runs.last_run(tx, name, stream.name, ("succeeded", "partial", "failed"))
                     for stream in source.streams.values()
-                    if stream.collection
+                    if stream.asked_for
                 ]
                 good = [
                     await record_runs.last_run(tx, name, stream.name, ("succeeded", "partial"))
                     for stream in source.streams.values()
-                    if stream.collection
+                    if stream.asked_for
                 ]
                 failed = next((run for run in runs if run and run.state == "failed"), None)
                 sources[name] = SourcePart(
@@ -227,7 +227,7 @@ async def _embedder(app: App) -> EmbedderPart:
 
 async def _index(app: App) -> IndexPart:
     try:
-        points = {name: await app.index.count(name) for name in (documents.TICKETS, documents.ARTICLES)}
+        points = {name: await app.index.count(name) for name in app.collections}
     except DeskloomError as error:
         return IndexPart(status="down", detail=error.message, points={})
     return IndexPart(status="ok", points=points)

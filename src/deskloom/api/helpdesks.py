@@ -1,4 +1,4 @@
-"""`/sync/tickets` and `/sync/kb`: start a helpdesk sync and answer at once."""
+"""`/sync/tickets`, `/sync/kb` and `/sync/hours`: start a helpdesk sync and answer at once."""
 
 from __future__ import annotations
 
@@ -112,6 +112,19 @@ async def sync_kb(
 ) -> SyncStarted:
     """Sync help articles in every language. Answers at once; 409 while a sync is in progress."""
     return await _start(app, caller, "kb", since, limit, source, full)
+
+
+@router.post("/sync/hours", responses=problems(401, 403, 409, 503))
+async def sync_hours(
+    app: Deskloom,
+    caller: Operator,
+    since: Since = None,
+    limit: Limit = 100,
+    source: SourceAsked = None,
+    full: Full = False,
+) -> SyncStarted:
+    """Sync time entries. An item of `limit` is a month, or a ticket, with all its entries; `since` is a work date."""
+    return await _start(app, caller, "hours", since, limit, source, full)
 
 
 @historic.post("/codex/sync/tickets")

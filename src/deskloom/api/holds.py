@@ -22,7 +22,7 @@ from deskloom.wiring import App
 
 SHOWN = 1000
 HOLD = "2f0d8f5e-4a3b-4c2d-9e1f-0a1b2c3d4e5f"
-Swept = Literal["tickets", "kb", "contacts", "companies", "agents"]
+Swept = Literal["tickets", "kb", "contacts", "companies", "agents", "rows"]
 router = APIRouter(tags=["helpdesk sync"])
 
 

@@ -22,7 +22,6 @@ from deskloom.sync.reindex import drop_kept
 from deskloom.wiring import App
 
 router = APIRouter(tags=["collections"])
-NAMES = (documents.TICKETS, documents.ARTICLES)
 Name = Annotated[str, Path(description="The collection's name.", examples=[documents.TICKETS])]
 Model = Annotated[
     str | None,
@@ -116,7 +115,7 @@ async def estimate_reindex(
     embedder: Model = None,
 ) -> list[EstimateOut]:
     """What a reindex would cost: texts, tokens, time and bytes, told from a sample. Builds nothing."""
-    meant = _meant(collection)
+    meant = _meant(app, collection)
     choice, opened = await _open(app, embedder)
     found = [await estimate(app.record, opened, name) for name in meant]
     names = [name for name in EstimateOut.model_fields if name != "embedder"]
@@ -153,13 +152,13 @@ async def start_reindex(app: Deskloom, caller: Operator, asked: ReindexRequest) 
 @router.delete("/collections/{name}/kept", status_code=204, responses=problems(401, 403, 409, 503))
 async def drop_previous(app: Deskloom, caller: Operator, name: Name) -> None:
     """Remove the copy that was replaced and kept, and the cached vectors of models that no collection uses."""
-    _meant(name)
-    await drop_kept(app.record, app.index, name, embedder_of=app.models.of, names=NAMES, now=app.clock())
+    _meant(app, name)
+    await drop_kept(app.record, app.index, name, embedder_of=app.models.of, names=app.collections, now=app.clock())
 
 
 async def _choices(app: App, asked: ReindexRequest) -> dict[str, Choice]:
     """What to build, by collection. A model that cannot be opened is refused here, not in the run."""
-    meant = _meant(asked.collection)
+    meant = _meant(app, asked.collection)
     if not asked.back:
         choice, _ = await _open(app, asked.embedder)
         return dict.fromkeys(meant, choice)
@@ -200,11 +199,11 @@ def _model_of(copy: dict[str, Any] | None) -> str | None:
     return str(Choice.from_json(copy["embedder"])) if copy else None
 
 
-def _meant(collection: str | None) -> tuple[str, ...]:
+def _meant(app: App, collection: str | None) -> tuple[str, ...]:
     if collection is None:
-        return NAMES
-    if collection not in NAMES:
+        return app.collections
+    if collection not in app.collections:
         raise InvalidRequest(
-            f'There is no collection "{collection}". Collections: {", ".join(NAMES)}', parameter="collection"
+            f'There is no collection "{collection}". Collections: {", ".join(app.collections)}', parameter="collection"
         )
     return (collection,)

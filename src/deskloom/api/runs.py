@@ -115,7 +115,7 @@ class RunRequest(Body):
     model_config = Body.model_config | example(stream="tickets", mode="incremental", limit=None)
 
     source: str | None = Field(None, description="A source's name or kind; null: every configured helpdesk.")
-    stream: Literal["tickets", "kb"]
+    stream: Literal["tickets", "kb", "hours", "rows"]
     mode: Literal["incremental", "full"] = "incremental"
     since: TimeIn | None = Field(None, description="Only what changed at the source at or after this time.")
     limit: int | None = Field(None, ge=1, le=500, description="Most items it takes; null: all.")

@@ -12,6 +12,7 @@ from deskloom.api.access import Operator
 from deskloom.api.errors import problems
 from deskloom.api.runs import RunOut, run_out
 from deskloom.api.shapes import Body, Deskloom, Listed, Time, example
+from deskloom.api.start import ROWS
 from deskloom.errors import InvalidRequest
 from deskloom.record import schedules as record_schedules
 from deskloom.record.schedules import Schedule
@@ -84,7 +85,7 @@ class ScheduleRequest(Body):
     source: str | None = Field(
         None, description=f"A source's name; null: the only one there is, or for verify `{EVERY_SOURCE}` (all)."
     )
-    stream: str = Field(description="tickets, kb or verify.", examples=["tickets"])
+    stream: str = Field(description="tickets, kb, hours, rows or verify.", examples=["tickets"])
     mode: str | None = Field(
         None, description="incremental, full or sweep; null: incremental. verify has only verify.", examples=["sweep"]
     )
@@ -121,6 +122,8 @@ async def create_schedule(app: Deskloom, caller: Operator, asked: ScheduleReques
     mode = read_mode(asked.stream, asked.mode)
     source = _source(app, asked.source, asked.stream)
     options = _options(asked.stream, asked.repair)
+    if (asked.stream, mode) == (ROWS, "full"):
+        options |= {"rebuilds": app.sources[source].streams[ROWS].collection}
     rule = read_rule(asked.cron, asked.timezone)
     planned = app.scheduler.plan(rule, asked.jitter_seconds)
     async with app.record.transaction() as tx:

@@ -12,8 +12,10 @@ from deskloom.record.runs import Run
 from deskloom.wiring import App
 
 COLLECTIONS = {"tickets": documents.TICKETS, "kb": documents.ARTICLES}
-"""The collection of each stream that callers may start."""
-NOUNS = {"tickets": "Ticket", "kb": "KB"}
+"""The collection of a stream whose objects are searchable."""
+NOUNS = {"tickets": "Ticket", "kb": "KB", "hours": "Hours", "rows": "Table"}
+"""The streams that callers may start."""
+ROWS = "rows"
 SKEW = timedelta(minutes=5)
 """How far ahead of our clock a caller's may be."""
 
@@ -45,7 +47,9 @@ async def start_runs(
         raise InvalidRequest("since lies in the future: nothing can have changed after it.", parameter="since")
     names = sources_of(app, source, stream)
     await app.record.check()
-    await app.index.count(COLLECTIONS[stream])
+    collections = {name: app.sources[name].streams[stream].collection for name in names}
+    for collection in {one for one in collections.values() if one}:
+        await app.index.count(collection)
     started = Started()
     for name in names:
         try:
@@ -56,6 +60,7 @@ async def start_runs(
                 requested_by=requested_by,
                 since=since,
                 limit=limit,
+                options={"rebuilds": collections[name]} if full and stream == ROWS else None,
             )
         except AlreadyRunning as error:
             started.refused.append(error)
@@ -78,9 +83,15 @@ def sources_of(app: App, asked: str | None, stream: str) -> Sequence[str]:
         chosen = [name for name in having if app.sources[name].kind == asked]
     if chosen:
         return chosen
+    if not having and stream == ROWS:
+        raise InvalidRequest(
+            "No table is declared. Declare one: deskloom table add NAME --table TABLE, and start again.",
+            parameter="source",
+        )
     if not having:
         raise InvalidRequest(
-            "No helpdesk is configured. Set FRESHDESK_DOMAIN and FRESHDESK_API_KEY, and start again.",
+            "No helpdesk is configured. Set FRESHDESK_DOMAIN and FRESHDESK_API_KEY, or FRESHSERVICE_DOMAIN and "
+            "FRESHSERVICE_API_KEY, and start again.",
             parameter="source",
         )
     raise InvalidRequest(

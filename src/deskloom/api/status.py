@@ -13,9 +13,9 @@ from deskloom import documents
 from deskloom.api.access import Operator
 from deskloom.api.errors import problems
 from deskloom.api.shapes import EXAMPLE_TIME, Deskloom, Time, example
-from deskloom.model import Json
+from deskloom.model import Json, Kind
 from deskloom.protocols import Stream
-from deskloom.record import checkpoints, failures, logs
+from deskloom.record import checkpoints, customers, failures, hours, logs
 from deskloom.record import documents as record_documents
 from deskloom.record import runs as record_runs
 from deskloom.record.checkpoints import Checkpoint
@@ -34,7 +34,9 @@ class StreamStatus(BaseModel):
     last_attempt: Time | None = Field(description="When a run of it was last started.")
     checkpoint: Json | None = Field(description="The source's own bookmark, as committed.")
     in_progress: bool
-    items: int = Field(description="Documents of it, in the index or on their way.")
+    items: int = Field(
+        description="Documents of it, in the index or on their way; of hours, time entries in the record."
+    )
     failed: int = Field(description="Items in the retry queue.")
     pending_index: int = Field(description="Documents that wait to be published.")
     lag_seconds: float | None = Field(description="Since the start of the last run that came to its end.")
@@ -49,6 +51,7 @@ class SyncStatus(BaseModel):
         last_kb_sync=EXAMPLE_TIME,
         total_tickets=20000,
         total_kb_articles=321,
+        tickets_without_company=12,
         sync_in_progress=False,
         service_running=True,
         initialized=True,
@@ -76,6 +79,9 @@ class SyncStatus(BaseModel):
     last_kb_sync: Time | None = Field(description="From the sync log: when an article last changed here.")
     total_tickets: int = Field(description="Points in the index.")
     total_kb_articles: int = Field(description="Points in the index.")
+    tickets_without_company: int = Field(
+        description="Tickets in the record that name no company, and whose requester has none, or several."
+    )
     sync_in_progress: bool
     service_running: bool
     initialized: bool
@@ -96,17 +102,22 @@ async def read_status(app: Deskloom, caller: Operator) -> SyncStatus:
         known = {(each.source, each.stream): each for each in await checkpoints.all_checkpoints(tx)}
         failed = await failures.count_failures(tx)
         counted = await record_documents.counts(tx)
+        worked = await hours.count_entries(tx)
+        homeless = await customers.count_homeless(tx)
         streams = [
-            await _stream(tx, name, stream, known=known, active=active, counted=counted, failed=failed, now=now)
+            await _stream(
+                tx, name, stream, known=known, active=active, counted=counted, worked=worked, failed=failed, now=now
+            )
             for name, source in app.sources.items()
             for stream in source.streams.values()
-            if stream.collection
+            if stream.asked_for
         ]
     return SyncStatus(
         last_ticket_sync=last_ticket,
         last_kb_sync=last_article,
         total_tickets=await app.index.count(documents.TICKETS),
         total_kb_articles=await app.index.count(documents.ARTICLES),
+        tickets_without_company=sum(homeless.values()),
         sync_in_progress=bool(active),
         service_running=not app.dispatcher.stopping,
         initialized=True,
@@ -125,6 +136,7 @@ async def _stream(
     known: Mapping[tuple[str, str], Checkpoint],
     active: set[tuple[str, str]],
     counted: Mapping[tuple[str, str, str], int],
+    worked: Mapping[str, int],
     failed: Mapping[tuple[str, str], int],
     now: datetime,
 ) -> StreamStatus:
@@ -140,12 +152,16 @@ async def _stream(
         last_attempt=last.started_at or last.created_at if last else None,
         checkpoint=checkpoint.cursor if checkpoint else None,
         in_progress=(source, stream.name) in active,
-        items=sum(n for state, n in states.items() if state != "gone"),
+        items=worked.get(source, 0) if stream.kind is Kind.HOURS else _shown(states),
         failed=failed.get((source, stream.name), 0),
         pending_index=states.get("stale", 0) + states.get("gone", 0),
         lag_seconds=max(0.0, (now - began).total_seconds()) if began else None,
         last_error=_last_error(last),
     )
+
+
+def _shown(states: Mapping[str, int]) -> int:
+    return sum(n for state, n in states.items() if state != "gone")
 
 
 def _last_error(run: Run | None) -> str | None:

@@ -123,6 +123,31 @@ SAID: dict[str, Any] = {
 }
 
 
+class Worked(BaseModel):
+    """A time entry: how long an agent worked on the ticket."""
+
+    id: int
+    agent_id: int | None
+    agent_name: str | None
+    hours: float = Field(description="To four decimals.")
+    seconds: int
+    billable: bool
+    worked_at: Time | None = Field(description="When it was worked, by the helpdesk's own word.")
+    note: str | None
+
+
+WORKED: dict[str, Any] = {
+    "id": 81001,
+    "agent_id": 7,
+    "agent_name": "Noor Lind",
+    "hours": 1.5,
+    "seconds": 5400,
+    "billable": True,
+    "worked_at": "2025-01-31T00:00:00Z",
+    "note": "On site",
+}
+
+
 class TicketWhole(TicketShort):
     """A ticket with everything that was said."""
 
@@ -134,6 +159,8 @@ class TicketWhole(TicketShort):
         first_responded_at="2025-01-31T09:00:00Z",
         stored_at="2025-01-31T09:01:00Z",
         custom_fields={"cf_room": "12"},
+        total_hours_spent=1.5,
+        time_entries=[WORKED],
         conversations=[SAID],
         notes=[{**SAID, "id": 9002, "kind": "note", "private": True, "body": "Driver 4.2 is broken."}],
     )
@@ -144,6 +171,8 @@ class TicketWhole(TicketShort):
     first_responded_at: Time | None
     stored_at: Time = Field(description="When the record took it from the source.")
     conversations: list[Said] | None = Field(description="Public, oldest first; null: they could not be read yet.")
+    total_hours_spent: float = Field(description="The sum of the ticket's time entries, to four decimals.")
+    time_entries: list[Worked] = Field(default=[], description="Only for roles that may read private notes.")
     custom_fields: dict[str, Any] = Field(default={}, description="Only for roles that may read private notes.")
     notes: list[Said] | None = Field(default=None, description="Only for roles that may read private notes.")
 
@@ -196,8 +225,9 @@ async def get_ticket(app: Deskloom, caller: Viewer, source: SourceName, ticket_i
     }
     if caller.internal:
         values["notes"] = None if said is None else [_said(entry) for entry in said if entry["private"]]
+        values["time_entries"] = [Worked(**entry) for entry in row["time_entries"]]
     else:
-        del values["custom_fields"]
+        del values["custom_fields"], values["time_entries"]
     return TicketWhole(**values)
 
 

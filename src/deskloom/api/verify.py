@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import Field
 
-from deskloom import documents
 from deskloom.api.access import Operator
 from deskloom.api.errors import problems
 from deskloom.api.runs import RunOut, run_out
@@ -15,7 +14,6 @@ from deskloom.sync.verify import EVERYTHING, STREAM, Options
 from deskloom.wiring import App
 
 router = APIRouter(tags=["helpdesk sync"])
-COLLECTIONS = (documents.TICKETS, documents.ARTICLES)
 
 
 class VerifyRequest(Body):
@@ -47,9 +45,9 @@ async def verify_copies(app: Deskloom, caller: Operator, asked: VerifyRequest | 
             parameter="source",
             sources=list(app.sources),
         )
-    if asked.collection is not None and asked.collection not in COLLECTIONS:
+    if asked.collection is not None and asked.collection not in app.collections:
         raise InvalidRequest(
-            f'There is no collection "{asked.collection}". Use one of: {", ".join(COLLECTIONS)}',
+            f'There is no collection "{asked.collection}". Use one of: {", ".join(app.collections)}',
             parameter="collection",
         )
     await _require_parts(app)
@@ -69,5 +67,5 @@ async def verify_copies(app: Deskloom, caller: Operator, asked: VerifyRequest | 
 async def _require_parts(app: App) -> None:
     """Raises, before anything is started, if the record or the index is down."""
     await app.record.check()
-    for name in COLLECTIONS:
+    for name in app.collections:
         await app.index.schema(name)

@@ -28,13 +28,15 @@ TOML = Path("deskloom.toml")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `source add` was given. `yes`: take the proposed schedules; None: ask, where there is somebody to ask."""
+    """What `source add` was given. `kind` None: the one whose domain it is, or Freshdesk. `yes`: take the proposed
+    schedules; None: ask, where there is somebody to ask."""
 
     name: str
-    kind: str
+    kind: str | None
     domain: str
     api_key: str | None
     api_key_env: str | None
+    account_field: str | None
     yes: bool | None
     as_json: bool
 
@@ -42,10 +44,15 @@ class Asked:
         """The source as the file holds it, without its name."""
         if self.api_key and self.api_key_env:
             raise exits.Ended(exits.USAGE, "Give either --api-key or --api-key-env, not both.")
-        entry = {"kind": self.kind, "domain": self.domain}
+        entry = {"kind": self.kind or self._guessed(), "domain": self.domain}
+        if self.account_field is not None:
+            entry["account_field"] = self.account_field
         if self.api_key_env:
             return entry | {"api_key_env": self.api_key_env}
         return entry | {"api_key": _key(self.name, self.api_key)}
+
+    def _guessed(self) -> str:
+        return next((kind for kind in KINDS if f".{kind}.com" in self.domain.lower()), "freshdesk")
 
 
 def add_source(settings: Settings, asked: Asked) -> int:
@@ -64,7 +71,7 @@ def add_source(settings: Settings, asked: Asked) -> int:
         proposals = propose(one.name, streams, settings.check_interval)
         if not asked.as_json:
             _tell(one, facts)
-        made = _schedule(changed, proposals, asked)
+        made = offer_schedules(changed, proposals, yes=asked.yes, as_json=asked.as_json)
     except DeskloomError as error:
         if error.facts.get("setting") == one.name:  # the record knows another account under this name
             restore(TOML, before)
@@ -88,8 +95,8 @@ def _key(name: str, given: str | None) -> str:
 
 
 def _read(asked: Asked, entry: dict[str, str]) -> SourceSettings:
-    if asked.kind not in KINDS:
-        raise exits.Ended(exits.USAGE, f'There is no kind of source "{asked.kind}". Kinds: {", ".join(KINDS)}')
+    if entry["kind"] not in KINDS:
+        raise exits.Ended(exits.USAGE, f'There is no kind of source "{entry["kind"]}". Kinds: {", ".join(KINDS)}')
     try:
         return SourceSettings.model_validate({"name": asked.name} | entry)
     except ValidationError as error:
@@ -136,21 +143,21 @@ def _tell(one: SourceSettings, facts: Json) -> None:
     say(f'Source "{one.name}" is now in {TOML}.')
 
 
-def _schedule(settings: Settings, proposals: list[Proposal], asked: Asked) -> list[Any]:
-    """Make the proposed schedules if they are wanted, else say how; returns those that were made."""
+def offer_schedules(settings: Settings, proposals: list[Proposal], *, yes: bool | None, as_json: bool) -> list[Any]:
+    """Make the proposed schedules if they are wanted (None: ask), else say how; returns those that were made."""
     if find_owner(settings.home) is not None:  # it read its settings when it started
         notice("A running Deskloom knows the new source only when it is started again.")
         title = "Then it can be synced by the clock:"
-    elif asked.yes is False or not (asked.yes or _agreed(proposals, asked)):
+    elif yes is False or not (yes or _agreed(proposals, as_json=as_json)):
         title = "To sync it by the clock, while deskloom serve runs:"
     else:
         made = run(_make(settings, proposals))
-        if not asked.as_json:
+        if not as_json:
             for each in made:
                 say(tell(each))
             say("Schedules are started while deskloom serve runs. Change them: deskloom schedules")
         return made
-    if not asked.as_json:
+    if not as_json:
         say(title)
         for proposal in proposals:
             say(f"  {proposal.command()}")
@@ -164,8 +171,8 @@ async def _make(settings: Settings, proposals: list[Proposal]) -> list[Any]:
         return [await desk.call("POST", "/schedules", body=each.body()) for each in new]
 
 
-def _agreed(proposals: list[Proposal], asked: Asked) -> bool:
-    if asked.as_json or not (interactive() and sys.stdin.isatty()):
+def _agreed(proposals: list[Proposal], *, as_json: bool) -> bool:
+    if as_json or not (interactive() and sys.stdin.isatty()):
         return False
     for each in proposals:
         say(f"  {each.line()}")

@@ -6,6 +6,7 @@ There is one code path: whoever owns the home serves the API on loopback, and ev
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,25 @@ class Connection:
         if response.is_error:
             raise Problem(answer if isinstance(answer, dict) else {})
         return answer
+
+    async def lines(self, path: str, *, params: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
+        """The JSON lines of `/api/v1` + path, the last of which says `end`. Raises what `call` raises, and `OwnerGone`
+        for an answer that stops before it."""
+        given = {name: value for name, value in (params or {}).items() if value not in (None, ())}
+        ended = False
+        try:
+            async with self.client.stream("GET", f"/api/v1{path}", params=given) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise Problem(response.json())
+                async for line in response.aiter_lines():
+                    entry = json.loads(line)
+                    ended = bool(entry.get("end"))
+                    yield entry
+        except httpx.TransportError as error:
+            raise OwnerGone from error
+        if not ended:
+            raise Ended(FAILED, "The answer broke off before its end. Nothing was made of what is missing.")
 
 
 @asynccontextmanager

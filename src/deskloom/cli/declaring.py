@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -13,12 +14,14 @@ import typer
 from pydantic import ValidationError
 
 from deskloom.cli import exits, toml
+from deskloom.cli.adding import offer_schedules
 from deskloom.cli.output import clean, interactive, notice, say, say_json
+from deskloom.cli.proposals import Proposal
+from deskloom.cli.proposals import propose as propose_schedules
 from deskloom.cli.running import run
-from deskloom.errors import DeskloomError
-from deskloom.home import find_owner
+from deskloom.errors import DeskloomError, SettingInvalid
 from deskloom.settings import Settings, load_settings
-from deskloom.sources.postgres import Database, TableSource, triggers
+from deskloom.sources.postgres import Database, TableSource, replication, triggers
 from deskloom.sources.postgres.catalog import find_table
 from deskloom.sources.postgres.proposing import propose
 from deskloom.table_settings import TableSettings
@@ -39,27 +42,38 @@ def add_table(settings: Settings, name: str, named: str, *, yes: bool, as_json: 
         and sys.stdin.isatty()
         and typer.confirm(f"Declare it like this in {TOML}?", default=True)
     )
-    if wanted:
-        before = toml.add_table(TOML, ("tables", name), proposal)
-        try:
-            load_settings(toml=TOML)
-        except DeskloomError:
-            toml.restore(TOML, before)
-            raise
+    proposals = propose_schedules(name, ["rows"], settings.check_interval, followed=facts["follow"] != "column")
+    made = _declared(name, proposal, proposals, yes=yes, as_json=as_json) if wanted else []
     if as_json:
-        say_json({"name": name, "added": wanted, "declaration": proposal, "facts": facts})
-    elif wanted:
-        say(f'Table "{name}" is now in {TOML}. Change it there as you like. Then: deskloom sync tables')
-        if find_owner(settings.home) is not None:
-            notice("A running Deskloom knows the new table only when it is started again.")
-    else:
+        shown = {"name": name, "added": wanted, "declaration": proposal, "facts": facts, "schedules": made}
+        say_json(shown | {"proposed": [] if made else [each.body() for each in proposals]})
+    elif not wanted:
         say(f"Nothing was changed. Take it with --yes, or write it into {TOML} yourself.")
     return exits.DONE
 
 
+def _declared(name: str, proposal: dict[str, Any], proposals: list[Proposal], *, yes: bool, as_json: bool) -> list[Any]:
+    """Write the declaration and offer its schedules; returns those that were made. What is refused leaves no trace."""
+    before = toml.add_table(TOML, ("tables", name), proposal)
+    try:
+        changed = load_settings(toml=TOML)
+        if name not in {one.name for one in changed.tables}:
+            raise SettingInvalid(
+                f"DESKLOOM_TABLES is set and hides {TOML}. Move its tables into the file, or add the new one there.",
+                setting=name,
+            )
+        if not as_json:
+            say(f'Table "{name}" is now in {TOML}; change it there as you like. Sync it: deskloom sync tables')
+        return offer_schedules(changed, proposals, yes=yes or None, as_json=as_json)
+    except DeskloomError as error:
+        if str(error.facts.get("setting", "")).startswith((name, "tables", "DESKLOOM_TABLES")):
+            toml.restore(TOML, before)
+        raise
+
+
 async def _proposed(settings: Settings, name: str, named: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The proposed declaration as the file holds it, and what the table is like with it."""
-    async with _database(settings) as database:
+    async with open_database(settings) as database:
         async with database.reading() as connection:
             table = await find_table(connection, named, database.schema)
             found = await propose(connection, table)
@@ -86,7 +100,7 @@ def _tell(name: str, proposal: dict[str, Any], facts: dict[str, Any]) -> None:
 async def check_tables(settings: Settings, chosen: Sequence[TableSettings], *, as_json: bool) -> int:
     """Prove tables one by one; returns the worst exit status."""
     status, rows = exits.DONE, list[dict[str, Any]]()
-    async with _database(settings) as database:
+    async with open_database(settings) as database:
         for one in chosen:
             try:
                 facts = await TableSource(one, database).check()
@@ -106,21 +120,38 @@ async def check_tables(settings: Settings, chosen: Sequence[TableSettings], *, a
     return status
 
 
-async def change_triggers(settings: Settings, declared: TableSettings, what: str) -> int:
-    """Install or remove the triggers of a table."""
-    async with _database(settings) as database:
+async def install(settings: Settings, declared: TableSettings, way: str, reader: str | None) -> int:
+    """Prepare the database to tell a table's changes in this way."""
+    async with open_database(settings) as database:
         found = await TableSource(declared, database).declared()
-        if what == "install":
-            await triggers.install(database, found)
+        if way == "triggers":
+            await triggers.install(database, found, reader=reader)
             say(f"{found.table.quoted} notes its changes in {triggers.SCHEMA}.outbox from now on.")
         else:
-            await triggers.remove(database, found)
-            say(f"The triggers of {found.table.quoted} are removed.")
+            await replication.install(database, found, reader=reader)
+            name = replication.slot_name(declared.name)
+            say(f"The replication slot {name} keeps the changes of {found.table.quoted} from now on.")
+            notice("A slot that nobody reads fills the server's disk: deskloom table remove takes it away.")
+    return exits.DONE
+
+
+async def remove(settings: Settings, declared: TableSettings) -> int:
+    """Take away whatever the database was prepared with for a table, also where the declaration no longer fits it."""
+    async with open_database(settings) as database:
+        table = None
+        with contextlib.suppress(SettingInvalid):  # the table is gone; a slot may be left of it
+            async with database.connection() as connection:
+                table = await find_table(connection, declared.table, database.schema)
+        noted = await triggers.remove(database, declared.name, table)
+        logged = await replication.remove(database, declared.name)
+    gone = " and ".join([*(["triggers"] if noted else []), *(["replication slot"] if logged else [])])
+    say(f'Removed: the {gone} of "{declared.name}".' if gone else f'Nothing was there of "{declared.name}" to remove.')
     return exits.DONE
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database that the tables are in, for as long as this lasts."""
     assert settings.source_database_url is not None
     database = Database(
         settings.source_database_url.get_secret_value(), pool=1, statement_timeout=settings.source_timeout

@@ -78,8 +78,14 @@ async def _look(settings: Settings) -> AsyncIterator[Finding]:
     else:
         yield await _try("index", partial(_index, settings))
     for one in settings.helpdesks():
-        yield await _try(one.name, partial(_source, settings, one))
-    if not settings.helpdesks():
+        warnings: list[str] = []
+        finding = await _try(one.name, partial(_source, settings, one, warnings))
+        yield finding if not warnings else Finding(one.name, "warn", f"{finding.detail}. {' '.join(warnings)}")
+    for table in settings.tables:
+        warnings = []
+        finding = await _try(table.name, partial(_table, settings, table, warnings))
+        yield finding if not warnings else Finding(table.name, "warn", f"{finding.detail}. {' '.join(warnings)}")
+    if not (settings.helpdesks() or settings.tables):
         from deskloom.cli.sync import NO_SOURCE
 
         yield Finding("source", "warn", NO_SOURCE)
@@ -170,7 +176,7 @@ async def _index(settings: Settings) -> str:
         if index["status"] != "ok":
             raise exits.Ended(exits.FAILED, index["detail"])
         collections = (await desk.call("GET", "/collections"))["items"]
-    return ", ".join(_collection(one) for one in collections)
+    return f"{settings.index}: " + ", ".join(_collection(one) for one in collections)
 
 
 def _collection(one: dict[str, Any]) -> str:
@@ -178,7 +184,8 @@ def _collection(one: dict[str, Any]) -> str:
     return f"{one['points']:,} in {one['name']} ({one['embedder']}{building})"
 
 
-async def _source(settings: Settings, one: Any) -> str:
+async def _source(settings: Settings, one: Any, warnings: list[str]) -> str:
+    """What the account says of itself; what should be changed goes into `warnings`."""
     from deskloom.sources import open_source
 
     opened = open_source(one, settings)
@@ -186,5 +193,17 @@ async def _source(settings: Settings, one: Any) -> str:
         facts = await opened.check()
     finally:
         await opened.aclose()
+    warnings += facts.get("warnings", [])
     told = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if isinstance(value, str | int)]
     return f"{one.domain} can be read" + (f": {', '.join(told)}" if told else "")
+
+
+async def _table(settings: Settings, one: Any, warnings: list[str]) -> str:
+    """How a declared table is read; what should be changed goes into `warnings`."""
+    from deskloom.cli.declaring import open_database
+    from deskloom.sources.postgres import TableSource
+
+    async with open_database(settings) as database:
+        facts = await TableSource(one, database).check()
+    warnings += facts["warnings"]
+    return f"{facts['table']} can be read: {facts['rows']:,} rows, key {facts['key']}, followed by {facts['follow']}"

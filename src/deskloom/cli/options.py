@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from deskloom.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 SourceName = Annotated[
     str | None, typer.Option("--source", metavar="NAME", help="Only this source; every configured one without it.")
 ]
+
+ROWS = "rows"
+"""The stream of a table, which people call `tables`."""
+
+
+def stream_named(word: str) -> str:
+    """The stream behind a word of the command line."""
+    return ROWS if word == "tables" else word
+
+
+def streams_of(settings: Settings, streams: Sequence[str], source: str | None) -> list[str]:
+    """Of these streams those that `source`, or else anything that is configured, has: a helpdesk's or a table's."""
+    of_helpdesks = [stream for stream in streams if stream != ROWS]
+    of_tables = [stream for stream in streams if stream == ROWS]
+    if source is not None:
+        return of_tables if source in {one.name for one in settings.tables} else of_helpdesks
+    if not settings.tables:
+        return of_helpdesks
+    return [*(of_helpdesks if settings.helpdesks() else []), *of_tables]
 
 
 def parse_whole(text: str, *, least: int, most: int, example: int) -> int:

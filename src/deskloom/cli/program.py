@@ -8,9 +8,11 @@ import typer
 
 from deskloom import __version__
 from deskloom.cli import (
+    billing,
     db,
     demo,
     doctor,
+    export,
     failures,
     models,
     reindex,
@@ -23,6 +25,7 @@ from deskloom.cli import (
     status,
     sweep,
     sync,
+    table,
     verify,
     worker,
 )
@@ -68,6 +71,9 @@ program.command("runs")(runs.runs)
 program.add_typer(failures.failures, name="failures")
 program.add_typer(schedules.schedules, name="schedules")
 program.add_typer(source.source, name="source")
+program.add_typer(table.table, name="table")
+program.add_typer(export.export, name="export")
+program.add_typer(billing.billing, name="billing")
 program.command("reindex")(reindex.reindex)
 program.command("doctor")(doctor.doctor)
 program.add_typer(db.db, name="db")

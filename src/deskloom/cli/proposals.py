@@ -26,21 +26,26 @@ class Proposal:
         asked: dict[str, Any] = {"stream": self.stream, "mode": self.mode, "cron": self.cron, "source": self.source}
         return asked | {"jitter_seconds": self.jitter}
 
+    @property
+    def _word(self) -> str:
+        return "tables" if self.stream == "rows" else self.stream
+
     def command(self) -> str:
         """The command that adds it."""
         mode = f" --mode {self.mode}" if self.mode not in ("incremental", "verify") else ""
         source = "" if self.source == EVERY_SOURCE else f" --source {self.source}"
-        return f"deskloom schedules add {self.stream} {shlex.quote(self.cron)}{source}{mode} --jitter {self.jitter}"
+        return f"deskloom schedules add {self._word} {shlex.quote(self.cron)}{source}{mode} --jitter {self.jitter}"
 
     def line(self) -> str:
         """It for people."""
-        return f"{self.stream} {self.mode}: {shlex.quote(self.cron)} UTC, {self.why}"
+        return f"{self._word} {self.mode}: {shlex.quote(self.cron)} UTC, {self.why}"
 
 
-def propose(source: str, streams: Iterable[str], check_hours: float) -> list[Proposal]:
+def propose(source: str, streams: Iterable[str], check_hours: float, *, followed: bool = False) -> list[Proposal]:
     """Schedules for a source that has these streams; `check_hours` as SYNC_CONSISTENCY_CHECK_INTERVAL (0: none).
 
-    Tickets have a list of what changed, so asking often costs few calls; articles have none and are walked whole.
+    Tickets have a list of what changed, so asking often costs few calls; articles have none and are walked whole. A
+    table that is `followed` by triggers or replication is synced whenever it changes, without a clock.
     """
     having = set(streams)
     wanted = []
@@ -50,6 +55,12 @@ def propose(source: str, streams: Iterable[str], check_hours: float) -> list[Pro
         wanted.append(Proposal(source, "kb", "incremental", "25 */6 * * *", 300, "articles, every 6 hours"))
     if "tickets" in having:
         wanted.append(Proposal(source, "tickets", "sweep", "15 3 * * *", 300, "what was deleted there, every night"))
+    if "hours" in having:
+        wanted.append(Proposal(source, "hours", "incremental", "45 2 * * *", 300, "time entries, every night"))
+    if "rows" in having:
+        if not followed:
+            wanted.append(Proposal(source, "rows", "incremental", "*/5 * * * *", 30, "what changed, every 5 minutes"))
+        wanted.append(Proposal(source, "rows", "sweep", "35 3 * * *", 300, "what was missed or removed, every night"))
     if cron := hourly(check_hours):
         wanted.append(Proposal(EVERY_SOURCE, "verify", "verify", cron, 60, "compares record and index"))
     return wanted

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deskloom.cli import exits
-from deskloom.cli.options import Json, parse_whole
+from deskloom.cli.options import Json, parse_whole, stream_named
 
 if TYPE_CHECKING:
     from deskloom.settings import Settings
@@ -51,7 +51,7 @@ def list_schedules(as_json: Json = False) -> int:
 
 @schedules.command("add")
 def add(
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="tickets, kb or verify.")],
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="tickets, kb, hours, tables or verify.")],
     cron: CronArgument,
     source: Annotated[
         str | None, typer.Option("--source", metavar="NAME", help="The source; not needed where there is one.")
@@ -67,7 +67,7 @@ def add(
 ) -> int:
     """Add a schedule. Without --timezone its fields are UTC."""
     given = {"source": source, "mode": mode, "timezone": timezone, "jitter_seconds": jitter, "repair": repair}
-    body = {"stream": stream, "cron": cron, "enabled": not disabled}
+    body = {"stream": stream_named(stream), "cron": cron, "enabled": not disabled}
     return _run(_write, "POST", "/schedules", body | _asked(given), as_json)
 
 

@@ -17,7 +17,9 @@ Values = list[str] | None
 
 def search(
     query: Annotated[str, typer.Argument(help="The question, in words.")],
-    within: Annotated[Values, typer.Option("--in", metavar="NAME", help="tickets or kb; both without it.")] = None,
+    within: Annotated[
+        Values, typer.Option("--in", metavar="NAME", help="tickets, kb or a table's collection; all without it.")
+    ] = None,
     vector: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Ask one vector only: symptom, cause, resolution, intent or procedure."),
@@ -78,7 +80,7 @@ async def _search(settings: Settings, params: dict[str, Any], *, as_json: bool) 
 
 async def _nothing_synced(desk: Any) -> bool:
     status = await desk.call("GET", "/sync/status")
-    return not (status["total_tickets"] or status["total_kb_articles"])
+    return not any(stream["items"] for stream in status["streams"])
 
 
 def tell(answer: dict[str, Any], *, empty: bool = False) -> None:

@@ -51,11 +51,12 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
             await serving.recover()
             watching = asyncio.create_task(serving.app.dispatcher.run_forever())
             scheduling = asyncio.create_task(serving.app.scheduler.run_forever())
+            following = asyncio.create_task(serving.app.follower.run_forever(serving.app.sources.values()))
             try:
                 await serving.server.wait()
             finally:  # nothing is started any more once the runs are being stopped
-                watching.cancel()
-                scheduling.cancel()
-                await asyncio.wait({watching, scheduling})
+                for task in (going := {watching, scheduling, following}):
+                    task.cancel()
+                await asyncio.wait(going)
     except HomeInUse as error:
         raise exits.Ended(exits.ALREADY_RUNNING, error.message) from error

@@ -53,14 +53,21 @@ def check(
 @source.command("add")
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the source will be called, for example acme.")],
-    domain: Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="acme, acme.freshdesk.com or a URL.")],
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="The helpdesk's product.")] = "freshdesk",
+    domain: Annotated[str, typer.Option("--domain", metavar="DOMAIN", help="acme, acme.freshservice.com or a URL.")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="freshdesk or freshservice; default: as the domain says."),
+    ] = None,
     api_key: Annotated[
         str | None, typer.Option("--api-key", metavar="KEY", help="Its API key; - reads it from standard input.")
     ] = None,
     api_key_env: Annotated[
         str | None,
         typer.Option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds its API key."),
+    ] = None,
+    account_field: Annotated[
+        str | None,
+        typer.Option("--account-field", metavar="FIELD", help="The company field that holds the account number."),
     ] = None,
     yes: Annotated[
         bool | None, typer.Option("--yes/--no", help="Take the proposed schedules, or none, without asking.")
@@ -74,7 +81,7 @@ def add(
     from deskloom.cli.adding import Asked, add_source
     from deskloom.cli.startup import start
 
-    return add_source(start(), Asked(name, kind, domain, api_key, api_key_env, yes, as_json))
+    return add_source(start(), Asked(name, kind, domain, api_key, api_key_env, account_field, yes, as_json))
 
 
 async def _check(settings: Settings, chosen: list[Any], *, as_json: bool) -> int:
@@ -101,6 +108,8 @@ async def _check(settings: Settings, chosen: list[Any], *, as_json: bool) -> int
             told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if _plain(value))
             if not as_json:
                 say(clean(f"{one.name}: ok{'; ' if told else ''}{told}"))
+                for warning in facts.get("warnings", []):
+                    notice(clean(warning))
     if as_json:
         say_json({"items": rows})
     return status

@@ -37,6 +37,8 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
         return exits.DONE
     tickets, articles = answer["total_tickets"], answer["total_kb_articles"]
     say(f"In the index: {counted(tickets, 'ticket')}, {counted(articles, 'article')}.")
+    if homeless := answer["tickets_without_company"]:
+        say(f"Without a company: {counted(homeless, 'ticket')}.")
     say(f"Last sync: tickets {answer['last_ticket_sync'] or 'never'}, articles {answer['last_kb_sync'] or 'never'}.")
     say(f"Served at {where}" if where else "No server is running (deskloom serve).")
     if answer["streams"]:

@@ -1,4 +1,4 @@
-"""`deskloom sweep`: what is gone at the helpdesk, and the word that large deletions wait for."""
+"""`deskloom sweep`: what is gone at the helpdesk or from a table, and the word that large deletions wait for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deskloom.cli import exits
-from deskloom.cli.options import Json, SourceName
+from deskloom.cli.options import ROWS, Json, SourceName, stream_named, streams_of
 
 if TYPE_CHECKING:
     from deskloom.cli.connection import Connection
@@ -26,10 +26,14 @@ class What(StrEnum):
     CONTACTS = "contacts"
     COMPANIES = "companies"
     AGENTS = "agents"
+    TABLES = "tables"
     ALL = "all"
 
-    def streams(self) -> list[str]:
-        return ["agents", "companies", "contacts", "tickets", "kb"] if self is What.ALL else [self.value]
+    def streams(self, settings: Settings, source: str | None) -> list[str]:
+        """The streams that are meant: of `all` those that something configured has."""
+        if self is What.ALL:
+            return streams_of(settings, ["agents", "companies", "contacts", "tickets", "kb", ROWS], source)
+        return [stream_named(self.value)]
 
 
 def sweep(
@@ -42,7 +46,7 @@ def sweep(
     list_them: Annotated[bool, typer.Option("--list", help="Show deletions that wait for a word, and end.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Find what is gone at the helpdesk by its complete lists, and remove it here.
+    """Find what is gone at the helpdesk, or from your tables, by complete lists, and remove it here.
 
     Each object is asked for by its id before it is removed. What differs otherwise is read again. With --json the run
     objects are printed, one a line, and with --list the body of GET /api/v1/sync/holds.
@@ -56,7 +60,7 @@ def sweep(
     if list_them:
         return run(_list(settings, source, as_json=as_json))
     body = {"source": source, "dry_run": dry_run, "allow": allow, "requested_by": "cli"}
-    return run(_sweep(settings, what.streams(), body, as_json=as_json))
+    return run(_sweep(settings, what.streams(settings, source), body, as_json=as_json))
 
 
 async def _sweep(settings: Settings, streams: list[str], body: dict[str, Any], *, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deskloom.cli import exits
-from deskloom.cli.options import Json, SourceName, parse_limit, parse_time
+from deskloom.cli.options import ROWS, Json, SourceName, parse_limit, parse_time, streams_of
 
 if TYPE_CHECKING:
     from deskloom.cli.connection import Connection
@@ -29,14 +29,33 @@ class What(StrEnum):
 
     TICKETS = "tickets"
     KB = "kb"
+    HOURS = "hours"
+    TABLES = "tables"
     ALL = "all"
+    INCREMENTAL = "incremental"
+    FULL = "full"
+    STATS = "stats"
+    ITEM = "item"
 
-    def streams(self) -> list[str]:
-        return ["tickets", "kb"] if self is What.ALL else [self.value]
+    def streams(self, settings: Settings, source: str | None) -> list[str]:
+        """The streams that are meant: of `all` those that something configured has."""
+        if self is What.ALL:
+            return streams_of(settings, ["tickets", "kb", "hours", ROWS], source)
+        return [ROWS] if self in (What.TABLES, What.FULL, What.INCREMENTAL) else [self.value]
 
 
 def sync(
-    what: Annotated[What, typer.Argument(help="Tickets with customers and agents, help articles, or both.")],
+    what: Annotated[
+        What,
+        typer.Argument(
+            help="Tickets with customers and agents, help articles, time entries, your tables, or all of them. "
+            "incremental and full are for tables: what changed, or everything, rebuilt beside what serves. stats says "
+            "where tables stand; item TABLE ID syncs one row."
+        ),
+    ],
+    row: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE ID]", help="Of item: the table, and the row's key.")
+    ] = None,
     source: SourceName = None,
     since: Annotated[
         str | None,
@@ -52,26 +71,47 @@ def sync(
     ] = True,
     as_json: Json = False,
 ) -> int:
-    """Copy what changed at the helpdesk into the record and the index.
+    """Copy what changed at the helpdesk and in your tables into the record and the index.
 
-    With --json the run objects are printed, one a line, when they have ended.
+    With --json the run objects are printed, one a line, when they have ended; of stats and item what the API answers.
     """
     from deskloom.cli.running import run
     from deskloom.cli.startup import start
     from deskloom.home import find_owner
 
+    if (what is What.ITEM) != bool(row) or (row and len(row) != 2):
+        raise exits.Ended(exits.USAGE, "One row is synced by its table and its key: deskloom sync item templates 7")
     settings = start()
+    if what in (What.ITEM, What.STATS):
+        from deskloom.cli import sync_tables
+
+        if row:
+            return run(sync_tables.sync_item(settings, *row, as_json=as_json))
+        return run(sync_tables.tell_stats(settings, as_json=as_json))
     asked = Request(
-        streams=what.streams(), source=source, since=since, mode="full" if full else "incremental", limit=limit
+        streams=what.streams(settings, source),
+        source=source,
+        since=since,
+        mode="full" if full or what is What.FULL else "incremental",
+        limit=limit,
     )
-    if not settings.helpdesks() and find_owner(settings.home) is None:  # a running server may know one
-        raise exits.Ended(exits.USAGE, NO_SOURCE)
+    if find_owner(settings.home) is None:  # a running server may know what we do not
+        _require_source(settings, asked)
     return run(_sync(settings, asked, wait=wait, as_json=as_json))
 
 
+def _require_source(settings: Settings, asked: Request) -> None:
+    if asked.streams == [ROWS] and not settings.tables:
+        raise exits.Ended(exits.USAGE, NO_TABLE)
+    if asked.streams != [ROWS] and not settings.helpdesks():
+        raise exits.Ended(exits.USAGE, NO_SOURCE)
+
+
+NO_TABLE = "No table is declared. Declare one: deskloom table add NAME --table TABLE"
 NO_SOURCE = (
-    "No helpdesk is configured: FRESHDESK_DOMAIN and FRESHDESK_API_KEY are not set. "
-    "Set both in the environment or in .env, for example FRESHDESK_DOMAIN=acme FRESHDESK_API_KEY=your-key"
+    "No helpdesk is configured: FRESHDESK_DOMAIN and FRESHDESK_API_KEY are not set, nor are FRESHSERVICE_DOMAIN and "
+    "FRESHSERVICE_API_KEY. Set both of one in the environment or in .env, for example FRESHDESK_DOMAIN=acme "
+    "FRESHDESK_API_KEY=your-key, or add it: deskloom source add acme --domain acme.freshservice.com"
 )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -45,7 +46,9 @@ def add(
     named: Annotated[
         str | None, typer.Option("--table", metavar="TABLE", help="The table in the database; default: NAME.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Take the proposed declaration without asking.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take the proposed declaration and schedules without asking.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Look at a table, propose what to search in it, and declare it in deskloom.toml.
@@ -75,19 +78,42 @@ def check(
     return run(check_tables(settings, chosen, as_json=as_json))
 
 
-@table.command("install")
-def install(name: Name) -> int:
-    """Make the triggers that note every change of a table, so that rows arrive within seconds.
+class Way(StrEnum):
+    """What a database can be prepared for."""
 
-    Needs the right to make triggers on the table, and a schema of its own called deskloom.
+    TRIGGERS = "triggers"
+    REPLICATION = "replication"
+
+
+@table.command("install")
+def install(
+    name: Name,
+    way: Annotated[
+        Way | None, typer.Option("--way", help="Default: as declared by follow, else triggers, which every server has.")
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option("--reader", metavar="ROLE", help="Let this role read table and changes, if it is another."),
+    ] = None,
+) -> int:
+    """Prepare the database, as the table's owner, to tell every change, so that rows arrive within seconds.
+
+    Triggers note changes in a schema of their own called deskloom; replication makes a publication and a slot.
     """
-    return _change(name, "install")
+    from deskloom.cli.declaring import install as prepare
+    from deskloom.cli.running import run
+
+    settings, declared = _one(name)
+    return run(prepare(settings, declared, _chosen(declared, way), reader))
 
 
 @table.command("remove")
 def remove(name: Name) -> int:
-    """Take the triggers of a table away again. Its declaration stays."""
-    return _change(name, "remove")
+    """Take what install made away again, triggers or slot. The declaration stays."""
+    from deskloom.cli.declaring import remove as take_away
+    from deskloom.cli.running import run
+
+    return run(take_away(*_one(name)))
 
 
 @table.command("example")
@@ -102,16 +128,28 @@ def example(
     return exits.DONE
 
 
-def _change(name: str, what: str) -> int:
-    from deskloom.cli.declaring import change_triggers
-    from deskloom.cli.running import run
+def _one(name: str) -> tuple[Settings, TableSettings]:
     from deskloom.cli.startup import start
 
     settings = _with_database(start())
-    declared: TableSettings | None = next((one for one in settings.tables if one.name == name), None)
+    declared = next((one for one in settings.tables if one.name == name), None)
     if declared is None:
         raise exits.Ended(exits.USAGE, _unknown(settings, name))
-    return run(change_triggers(settings, declared, what))
+    return settings, declared
+
+
+def _chosen(declared: TableSettings, way: Way | None) -> str:
+    """The way that was asked for; it must not be another than the declared one, which would not use it."""
+    if declared.follow == "auto":
+        return (way or Way.TRIGGERS).value
+    if way is None and declared.follow != "column":
+        return declared.follow
+    if way is None or way.value != declared.follow:
+        raise exits.Ended(
+            exits.USAGE,
+            f'Table "{declared.name}" is declared with follow = "{declared.follow}". Change that first.',
+        )
+    return way.value
 
 
 def _unknown(settings: Settings, name: str | None) -> str:
@@ -121,7 +159,7 @@ def _unknown(settings: Settings, name: str | None) -> str:
     return f'There is no table "{name}". Tables: {known}'
 
 
-def _with_database(settings: Settings) -> Any:
+def _with_database(settings: Settings) -> Settings:
     if settings.source_database_url is None:
         raise exits.Ended(exits.USAGE, NO_DATABASE)
     return settings

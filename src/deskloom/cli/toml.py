@@ -16,13 +16,15 @@ PRIVATE = 0o600
 """The file may hold keys, so nobody else reads it."""
 
 
-def add_table(file: Path, path: tuple[str, str], values: Mapping[str, str]) -> bytes | None:
+def add_table(file: Path, path: tuple[str, str], values: Mapping[str, Any]) -> bytes | None:
     """Append the table `[path]` to the file, which is made if need be; returns what was there before, for `restore`.
+
+    Values are texts, whole numbers, lists of texts, and mappings of texts to these.
 
     Raises `SettingInvalid` where the file cannot be read or written, or writes that part in a way that cannot be
     appended to; nothing is changed then.
     """
-    lines = [f"[{'.'.join(path)}]", *(f"{name} = {_quoted(value)}" for name, value in values.items())]
+    lines = [f"[{'.'.join(path)}]", *(f"{name} = {_value(value)}" for name, value in values.items())]
     table = "\n".join(lines) + "\n"
     try:
         before = file.read_bytes() if file.exists() else None
@@ -48,12 +50,20 @@ def restore(file: Path, before: bytes | None) -> None:
         _write(file, before)
 
 
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_quoted(name)} = {_value(one)}" for name, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return str(value) if isinstance(value, int) else _quoted(value)
+
+
 def _quoted(value: str) -> str:
     """A TOML basic string. It is JSON's, but for half pairs of surrogates and DEL, which must be escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _with(known: dict[str, Any], path: tuple[str, str], values: Mapping[str, str]) -> dict[str, Any] | None:
+def _with(known: dict[str, Any], path: tuple[str, str], values: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the file should say afterwards; None if the table is there already."""
     outer, inner = path
     tables = known.get(outer, {})

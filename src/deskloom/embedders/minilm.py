@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from deskloom.embedders.encoders import BuiltEncoder
@@ -34,23 +35,35 @@ MINILM = Model(
     },
 )
 MAX_TOKENS = 256
+MOST_LANES = 8
+"""Each needs some memory of its own."""
 
 
-def open_minilm(models: Path, *, threads: int = 0) -> OnnxEmbedder:
-    """Check the files in the models folder and load them (0.5 s); `ModelMissing` and `ModelDamaged` name the remedy."""
+def open_minilm(models: Path) -> OnnxEmbedder:
+    """Check the files in the models folder and load them (0.5 s); `ModelMissing` and `ModelDamaged` name the remedy.
+
+    Each batch is computed on one core, and as many at once as there are cores: two cores on one batch take a tenth more
+    processor time, and wait for each other (docs/decisions/0004).
+    """
     folder = verify_model(MINILM, models)
     try:
         graph = build_graph(
             read_weights((folder / "model.safetensors",)), EncoderShape.read(folder / "config.json"), "mean"
         )
         return OnnxEmbedder(
-            BuiltEncoder(graph, threads=threads),
+            BuiltEncoder(graph, threads=1),
             load_tokenizer(folder),
             name=f"minilm-fp32-{_WEIGHTS[:8]}",
             max_tokens=MAX_TOKENS,
             languages=frozenset({"en"}),
+            lanes=min(_cores(), MOST_LANES),
         )
     except (OSError, ValueError) as error:
         raise ModelDamaged(
             f'Model "minilm" in {folder} cannot be loaded. Get it again: deskloom models get minilm', model="minilm"
         ) from error
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

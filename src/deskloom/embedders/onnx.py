@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,7 +44,7 @@ class Encoder(Protocol):
 
 
 class OnnxEmbedder:
-    """Embeds on one thread of its own, batch by batch, so that a query waits for a single batch of a long job."""
+    """Embeds on threads of its own. Queries have one apart from those of documents, so they wait for no long job."""
 
     def __init__(
         self,
@@ -54,8 +55,10 @@ class OnnxEmbedder:
         max_tokens: int,
         languages: frozenset[str] | None = None,
         prompts: Mapping[Purpose, str] | None = None,
+        lanes: int = 1,
     ) -> None:
         """`max_tokens`: what the model reads, special tokens and prompt included; a prompt is put before each text.
+        `lanes`: batches of documents computed at once.
 
         Raises `ValueError` for a model that cannot compute a short text.
         """
@@ -75,7 +78,11 @@ class OnnxEmbedder:
         if vectors.ndim != 2 or not np.isfinite(vectors).all():
             raise ValueError("the model computes no finite vector for a short text")
         self.dimensions = int(vectors.shape[1])
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._lanes = lanes
+        self._threads = {
+            "document": ThreadPoolExecutor(lanes, thread_name_prefix="embedder"),
+            "query": ThreadPoolExecutor(1, thread_name_prefix="embedder-query"),
+        }
         self._closed = False
 
     async def embed(self, texts: Sequence[str], purpose: Purpose = "document") -> Vectors:
@@ -91,17 +98,28 @@ class OnnxEmbedder:
         """What `embed` returns and, of a model that weighs words, for each text its token ids and their weights."""
         if self._closed:
             raise EmbedderUnavailable(f'Embedder "{self.name}" is closed. Open it again to embed.')
-        loop = asyncio.get_running_loop()
-        encodings = await loop.run_in_executor(self._worker, self._encode, texts, purpose)
+        loop, threads = asyncio.get_running_loop(), self._threads[purpose]
+        encodings = await loop.run_in_executor(threads, self._encode, texts, purpose)
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         words: dict[int, tuple[Sequence[int], Vectors]] = {}
-        budget = 1 if self._encoder.alone else TOKEN_BUDGET
-        for batch in batches([len(ids) for ids in encodings], budget):
-            chosen = [encodings[place] for place in batch]
-            vectors[batch], weights = await loop.run_in_executor(self._worker, self._run, chosen)
-            if weights is not None:
-                for place, ids, row in zip(batch, chosen, weights, strict=True):
-                    words[place] = ids.tolist(), row[: len(ids)]
+        left = deque(batches([len(ids) for ids in encodings], 1 if self._encoder.alone else TOKEN_BUDGET))
+
+        def work() -> None:
+            while left:
+                try:
+                    batch = left.popleft()
+                except IndexError:  # another lane has just taken the last
+                    return
+                chosen = [encodings[place] for place in batch]
+                vectors[batch], weights = self._run(chosen)
+                if weights is not None:
+                    for place, ids, row in zip(batch, chosen, weights, strict=True):
+                        words[place] = ids.tolist(), row[: len(ids)]
+
+        try:
+            await asyncio.gather(*(loop.run_in_executor(threads, work) for _ in range(min(self._lanes, len(left)))))
+        finally:
+            left.clear()  # for a job that failed, or was cancelled
         self._refuse_infinite(vectors)
         return vectors, [words[place] for place in sorted(words)]
 
@@ -111,11 +129,16 @@ class OnnxEmbedder:
         if not self._prompts and len(encoding.ids) <= self._limit:  # it is likely to be embedded as it is
             self._kept.put(text, _ids(encoding))
         marks = encoding.special_tokens_mask
-        return [_visible(text, *ends) for ends, mark in zip(encoding.offsets, marks, strict=True) if not mark]
+        return [
+            (start, end) if start < end and not text[start].isspace() else _visible(text, start, end)
+            for (start, end), mark in zip(encoding.offsets, marks, strict=True)
+            if not mark
+        ]
 
     async def aclose(self) -> None:
         self._closed = True
-        await asyncio.to_thread(self._worker.shutdown)
+        for threads in self._threads.values():
+            await asyncio.to_thread(threads.shutdown)
 
     def _encode(self, texts: Sequence[str], purpose: Purpose) -> list[Ids]:
         prompt = self._prompts.get(purpose, "")

@@ -116,7 +116,7 @@ class Graph:
     async def _tickets(self) -> AsyncIterator[tuple[list[Node], Iterable[Relation]]]:
         async for source, histories in self.snapshot.tickets():
             tickets = [history.ticket for history in histories]
-            companies = await self.snapshot.present(Kind.COMPANY, source, (one.company_id for one in tickets))
+            companies = await self.snapshot.present(Kind.COMPANY, source, (one.facts.company_id for one in histories))
             people = await self.snapshot.present(Kind.CONTACT, source, (one.requester_id for one in tickets))
             texts = await asyncio.to_thread(lambda many: [self.document(one) for one in many], histories)
             found: list[Node] = []
@@ -124,7 +124,7 @@ class Graph:
             for history, text in zip(histories, texts, strict=True):
                 ticket = history.ticket
                 node = nodes.ticket_node(source, history, self.link)
-                company = ticket.company_id if ticket.company_id in companies else None
+                company = history.facts.company_id if history.facts.company_id in companies else None
                 within = _named(company, history.facts.company)
                 name = f"Ticket_{ticket.external_id}.md"
                 document = nodes.document_node(source, Kind.TICKET, ticket.key, (*within, name), text)

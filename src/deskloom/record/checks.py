@@ -7,14 +7,15 @@ where the record proves it, because something that was stored under it is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Table,
     Text,
     and_,
@@ -29,24 +30,41 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom.documents import ARTICLES
+from deskloom.documents import TICKETS, kind_of
 from deskloom.model import Kind
 from deskloom.record.checkpoints import all_checkpoints, drop_checkpoint
+from deskloom.record.columns import CleanText
 from deskloom.record.documents import Key, mark_gone, mark_stale
 from deskloom.record.published import ItemKey
 from deskloom.record.statements import chunks
-from deskloom.record.tables import agents, articles, codes, companies, contacts, documents, messages, sync_logs, tickets
+from deskloom.record.tables import (
+    agents,
+    articles,
+    codes,
+    companies,
+    contacts,
+    documents,
+    messages,
+    sync_logs,
+    table_rows,
+    tickets,
+    time_entries,
+)
 from deskloom.record.tables import sources as sources_table
 
 Check = Literal["tombstone", "undocumented", "foreign", "message", "log", "checkpoint"]
 _TABLES: Mapping[Kind, Table] = {
     Kind.TICKET: tickets,
     Kind.ARTICLE: articles,
+    Kind.ROW: table_rows,
     Kind.CONTACT: contacts,
     Kind.COMPANY: companies,
     Kind.AGENT: agents,
     Kind.CODES: codes,
+    Kind.HOURS: time_entries,
 }
+_FOUND = (Kind.TICKET, Kind.ARTICLE, Kind.ROW)
+"""What has documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,23 +100,25 @@ async def check_record(
     collections: Sequence[str],
     source: str | None = None,
     streams: Mapping[tuple[str, str], Kind],
+    writers: Mapping[str, Collection[str]] | None = None,
 ) -> list[Finding]:
     """Everything that is wrong, within `collections` and of one source if it is given.
 
-    `streams` says which kind of object each stream (source, name) yields; only their checkpoints are looked at. The
+    `streams` says which kind of object each stream (source, name) yields; only their checkpoints are looked at.
+    `writers` are the sources whose rows belong into a collection of table rows; without it all of them do. The
     caller's transaction has to see one state of the database (`Record.reading` does).
     """
     found: list[Finding] = []
     for collection in collections:
         found += await _documents(tx, collection, source)
-        found += await _undocumented(tx, collection, source)
+        found += await _undocumented(tx, collection, source, writers)
         if source is None:  # the log does not say of which source an item is
             found += await _logs(tx, collection)
-        if collection != ARTICLES:
+        if collection == TICKETS:
             found += await _messages(tx, source)
     kinds = {kind_of(collection) for collection in collections}
     wanted = {key: kind for key, kind in streams.items() if source in (None, key[0])}
-    own = {key: kind for key, kind in wanted.items() if kind in kinds or kind not in (Kind.TICKET, Kind.ARTICLE)}
+    own = {key: kind for key, kind in wanted.items() if kind in kinds or kind not in _FOUND}
     return [*found, *await _checkpoints(tx, own, found)]
 
 
@@ -135,12 +155,13 @@ async def mend_record(tx: AsyncConnection, findings: Sequence[Finding], *, now: 
 
 async def item_states(tx: AsyncConnection, collection: str, items: Iterable[ItemKey]) -> dict[ItemKey, str]:
     """`live` or `deleted` for those items (source, id, language) that the record has."""
-    table = _TABLES[kind_of(collection)]
+    table = _items(tx, kind_of(collection))
     found: dict[ItemKey, str] = {}
     wanted = set(items)
     for name in sorted({item[0] for item in wanted}):
-        numbers = sorted({int(item[1]) for item in wanted if item[0] == name and _is_number(item[1])})
-        for chunk in chunks(numbers):
+        named = {item[1] for item in wanted if item[0] == name}
+        ids = named if _is_textual(table) else {int(one) for one in named if _is_number(one)}
+        for chunk in chunks(ids):
             query = select(table.c.external_id, _language(table).label("language"), table.c.deleted_at)
             for row in await tx.execute(query.where(table.c.source == name, table.c.external_id.in_(chunk))):
                 item = (name, str(row.external_id), row.language)
@@ -160,10 +181,10 @@ async def source_names(tx: AsyncConnection) -> frozenset[str]:
 async def _documents(tx: AsyncConnection, collection: str, source: str | None) -> list[Finding]:
     """Ready or failed documents whose item is deleted, or was never here, or whose source is unknown."""
     kind = kind_of(collection)
-    table, columns = _TABLES[kind], documents.c
+    table, columns = _items(tx, kind), documents.c
     item = and_(
         table.c.source == columns.source,
-        table.c.external_id == _number(tx, columns.item_id),
+        table.c.external_id == _id(tx, table, columns.item_id),
         cast(table.c.external_id, Text) == columns.item_id,
         _language(table) == columns.language,
     )
@@ -192,9 +213,11 @@ async def _documents(tx: AsyncConnection, collection: str, source: str | None) -
     return found
 
 
-async def _undocumented(tx: AsyncConnection, collection: str, source: str | None) -> list[Finding]:
+async def _undocumented(
+    tx: AsyncConnection, collection: str, source: str | None, writers: Mapping[str, Collection[str]] | None
+) -> list[Finding]:
     kind = kind_of(collection)
-    table, columns = _TABLES[kind], documents.c
+    table, columns = _items(tx, kind), documents.c
     item_id, language = cast(table.c.external_id, Text), _language(table)
     described = exists(
         select(literal(1)).where(
@@ -208,6 +231,8 @@ async def _undocumented(tx: AsyncConnection, collection: str, source: str | None
     query = query.where(table.c.deleted_at.is_(None), ~described)
     if source is not None:
         query = query.where(table.c.source == source)
+    if kind is Kind.ROW and writers is not None:  # each table has a collection of its own
+        query = query.where(table.c.source.in_(list(writers.get(collection, ()))))
     rows = await tx.execute(query.order_by(table.c.source, table.c.external_id, language))
     why = f"{kind} {{}} has no document, so that it cannot be found"
     return [
@@ -271,7 +296,7 @@ async def _unlogged(tx: AsyncConnection, collection: str) -> set[str]:
     # The names of sources lead the tables' keys, and the log has none: they are listed, so that the keys can be used.
     there = select(literal(1)).where(
         table.c.source.in_(sorted(await source_names(tx))),
-        table.c.external_id == _number(tx, number),
+        table.c.external_id == _id(tx, table, number),
         *same,
     )
     return set((await tx.execute(select(named).where(~exists(there)))).scalars())
@@ -318,17 +343,39 @@ async def _checkpoints(
 # ------------------------------------------------------------------------------------------------------ small things
 
 
-def kind_of(collection: str) -> Kind:
-    """The kind of object that a collection holds."""
-    return Kind.ARTICLE if collection == ARTICLES else Kind.TICKET
+def _items(tx: AsyncConnection, kind: Kind) -> FromClause:
+    """What has documents, of a kind: `source`, `external_id`, `deleted_at` and, where they are told apart, `language`.
+
+    A table row stands there once for each of its languages.
+    """
+    if kind is not Kind.ROW:
+        return _TABLES[kind]
+    columns = table_rows.c
+    if tx.dialect.name == "postgresql":
+        language: Any = func.jsonb_object_keys(columns.entries).table_valued("key").render_derived()
+    else:
+        language = func.json_each(columns.entries).table_valued("key")
+    query = select(
+        columns.source, columns.external_id, columns.deleted_at, cast(language.c.key, Text).label("language")
+    )
+    return query.select_from(table_rows.join(language, literal(True))).subquery()
+
+
+def _is_textual(table: FromClause) -> bool:
+    return isinstance(table.c.external_id.type, CleanText | Text)
+
+
+def _id(tx: AsyncConnection, table: FromClause, text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A text as the ids of a table are."""
+    return text if _is_textual(table) else _number(tx, text)
 
 
 def _of_document(check: Check, why: str, collection: str, source: str, item_id: str, language: str) -> Finding:
     return Finding(check=check, why=why, source=source, item_id=item_id, language=language, collection=collection)
 
 
-def _language(table: Table) -> ColumnElement[str]:
-    return table.c.language if table is articles else literal("", Text)
+def _language(table: FromClause) -> ColumnElement[str]:
+    return table.c.language if "language" in table.c else literal("", Text)
 
 
 def _key(item_id: str, language: str) -> str:

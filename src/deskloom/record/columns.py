@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Numeric, String, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeEngine
 
@@ -81,6 +82,24 @@ class UtcTime(TypeDecorator[datetime]):
             return datetime.fromisoformat(value[:-1]).replace(tzinfo=UTC)
         moment: datetime = value
         return moment.astimezone(UTC)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """A decimal, digit for digit: NUMERIC on PostgreSQL, text on SQLite, whose numbers would be floats."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is not None and not isinstance(value, Decimal):
+            raise TypeError(f"a decimal is expected, not {type(value).__name__}")
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
 
 
 def json_type() -> TypeEngine[Any]:

@@ -55,6 +55,14 @@ class Copies:
     """Columns a tombstone sets beside `deleted_at`."""
     children: str | None = None
     """A second fingerprint column; None in a row means unknown: the stored one stands."""
+    later: tuple[str, ...] = ()
+    """Columns that a migration added: a row without a value in them has the fingerprint that it had before."""
+    textual: bool = False
+    """Keys are the ids themselves, any text, instead of numbers (with a language after a colon)."""
+
+    def external_id(self, key: str) -> int | str:
+        """The id in a key."""
+        return key if self.textual else int(key.split(":", 1)[0])
 
     def key(self, row: Mapping[str, Any] | RowMapping) -> str:
         return ":".join(str(row[name]) for name in self.identity)
@@ -94,14 +102,15 @@ async def store_copies(
     keys of the rows that were written.
     """
     latest = {copies.key(row): row for row in rows}
-    without = {"stamp", "raw", "deleted_at", "listed_at", *copies.quiet}
+    without = {"stamp", "raw", "deleted_at", "listed_at", "customer_id", *copies.quiet}
     if copies.children:
         without.add(copies.children)
     known = await existing(tx, copies, latest.values())
     said: dict[str, list[str]] = {part.name: [] for part in fields(Stored)}
     written: list[Row] = []
     for key, row in latest.items():
-        row["fingerprint"] = fingerprint(row, without=without)
+        absent = {name for name in copies.later if row[name] is None}
+        row["fingerprint"] = fingerprint(row, without=without | absent)
         old = known.get(key)
         outcome, version = _judge(copies, row, old)
         dead = old is not None and row["deleted_at"] == old["deleted_at"] is not None
@@ -161,8 +170,8 @@ async def bury(
     The key of an article may lack its language: then every language of it is meant.
     """
     stamps = {tombstone.key: tombstone.stamp for tombstone in tombstones}
-    ids = {key: int(key.split(":", 1)[0]) for key in stamps}
-    rows = [{"source": source, "external_id": external_id} for external_id in sorted(set(ids.values()))]
+    ids = {key: copies.external_id(key) for key in stamps}
+    rows = [{"source": source, "external_id": external_id} for external_id in set(ids.values())]
     deleted: list[str] = []
     unchanged: list[str] = []
     marks: list[Row] = []
@@ -192,7 +201,7 @@ async def stored_stamps(tx: AsyncConnection, copies: Copies, source: str, keys: 
     columns = copies.table.c
     wanted = set(keys)
     found: dict[str, str] = {}
-    for chunk in chunks(sorted({int(key.split(":", 1)[0]) for key in wanted})):
+    for chunk in chunks({copies.external_id(key) for key in wanted}):
         query = select(*(columns[name] for name in copies.identity), columns.stamp)
         query = query.where(columns.source == source, columns.external_id.in_(chunk), columns.stamp.is_not(None))
         found |= {copies.key(row): row["stamp"] for row in (await tx.execute(query)).mappings()}
@@ -224,7 +233,7 @@ async def standings(
     names = [*copies.identity, "stamp", "deleted_at", *(name for name in ("state",) if name in columns)]
     query = select(*(columns[name] for name in names)).where(columns.source == source)
     wanted = None if keys is None else set(keys)
-    ids = [None] if wanted is None else chunks(sorted({int(key.split(":", 1)[0]) for key in wanted}))
+    ids = [None] if wanted is None else chunks({copies.external_id(key) for key in wanted})
     found: dict[str, Standing] = {}
     for chunk in ids:
         part = query if chunk is None else query.where(columns.external_id.in_(chunk))

@@ -61,7 +61,7 @@ async def list_keys(
     raises `InvalidRequest`.
     """
     columns = tickets.c
-    its_company = and_(companies.c.source == columns.source, companies.c.external_id == columns.company_id)
+    its_company = and_(companies.c.source == columns.source, companies.c.external_id == columns.customer_id)
     query = select(*_PLACE).join_from(tickets, companies, its_company)
     query = query.where(companies.c.account_number == account_number, columns.deleted_at.is_(None))
     if source is not None:

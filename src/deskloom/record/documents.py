@@ -95,6 +95,19 @@ async def mark_gone(
         await tx.execute(query.values(state="gone", version=columns.version + 1, stale_since=now, **_FRESH))
 
 
+async def languages_of(
+    tx: AsyncConnection, collection: str, source: str, items: Iterable[str]
+) -> set[tuple[str, str]]:
+    """(item id, language) of every document that these items have, or had."""
+    columns = documents.c
+    found: set[tuple[str, str]] = set()
+    for chunk in chunks(set(items)):
+        query = select(columns.item_id, columns.language)
+        query = query.where(columns.collection == collection, columns.source == source, columns.item_id.in_(chunk))
+        found |= {(row.item_id, row.language) for row in await tx.execute(query)}
+    return found
+
+
 async def claim(
     tx: AsyncConnection,
     *,

@@ -125,7 +125,7 @@ async def list_marks(
     """
     columns = tickets.c
     query = select(
-        columns.source, columns.external_id, columns.company_id, columns.version, columns.updated_at, *label_columns()
+        columns.source, columns.external_id, columns.version, columns.updated_at, *label_columns()
     ).select_from(TICKETS_JOINED)
     query = query.where(columns.deleted_at.is_(None))
     if source is not None:
@@ -148,7 +148,7 @@ async def list_marks(
         Marked(
             source=row["source"],
             id=row["external_id"],
-            company_id=row["company_id"],
+            company_id=row["customer_id"],
             account_number=row["account_number"],
             mark=fingerprint({**row, "beside": beside[row["source"], row["external_id"]]}),
         )
@@ -179,8 +179,8 @@ async def list_customers(tx: AsyncConnection) -> list[Customer]:
     """Every company that tickets belong to, by source and id, deleted ones too: their tickets still name them."""
     columns = companies.c
     with_tickets = (
-        select(tickets.c.source, tickets.c.company_id)
-        .where(tickets.c.deleted_at.is_(None), tickets.c.company_id.is_not(None))
+        select(tickets.c.source, tickets.c.customer_id)
+        .where(tickets.c.deleted_at.is_(None), tickets.c.customer_id.is_not(None))
         .distinct()
         .subquery()
     )
@@ -188,7 +188,7 @@ async def list_customers(tx: AsyncConnection) -> list[Customer]:
     query = query.join_from(
         companies,
         with_tickets,
-        (columns.source == with_tickets.c.source) & (columns.external_id == with_tickets.c.company_id),
+        (columns.source == with_tickets.c.source) & (columns.external_id == with_tickets.c.customer_id),
     )
     rows = (await tx.execute(query.order_by(columns.source, columns.external_id))).mappings()
     return [Customer(**row) for row in rows]

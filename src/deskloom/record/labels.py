@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, FromClause, Text, and_, cast, func
 
 from deskloom.record.tables import agents, codes, companies, contacts, tickets
@@ -20,7 +22,7 @@ def _join() -> FromClause:
             and_(table.c.source == tickets.c.source, table.c.field == column, table.c.code == tickets.c[column]),
         )
     for other, column in (
-        (companies, "company_id"),
+        (companies, "customer_id"),
         (contacts, "requester_id"),
         (agents, "requester_id"),
         (_RESPONDER, "responder_id"),
@@ -48,9 +50,10 @@ REQUESTER_NAME = func.coalesce(contacts.c.name, agents.c.name, tickets.c.request
 REQUESTER_EMAIL = func.coalesce(contacts.c.email, agents.c.email, tickets.c.requester_email)
 
 
-def label_columns() -> list[ColumnElement[str]]:
-    """The columns `TICKETS_JOINED` adds to a ticket."""
+def label_columns() -> list[ColumnElement[Any]]:
+    """The columns `TICKETS_JOINED` adds to a ticket, and whose it is."""
     return [
+        tickets.c.customer_id,
         STATUS_LABEL.label("status_label"),
         PRIORITY_LABEL.label("priority_label"),
         CHANNEL_LABEL.label("channel_label"),

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.errors import NotFound
 from deskloom.model import TicketState
+from deskloom.record import hours
 from deskloom.record.labels import PRIORITY_LABEL, STATUS_LABEL, TICKETS_JOINED, label_columns
 from deskloom.record.paging import beyond, encode_place
 from deskloom.record.people import people
@@ -29,7 +30,6 @@ _SHORT = (
     "requester_id",
     "responder_id",
     "group_id",
-    "company_id",
     "tags",
     "created_at",
     "updated_at",
@@ -114,7 +114,7 @@ def _named(row: Row) -> Row:
     for name in ("status", "priority", "channel"):
         row[f"{name}_code"] = row[name]
         row[name] = row.pop(f"{name}_label")
-    row["company"] = row.pop("company_name")
+    row["company_id"], row["company"] = row.pop("customer_id"), row.pop("company_name")
     row["requester_name"] = row.pop("asked_by_name")
     row["requester_email"] = row.pop("asked_by_email")
     return row
@@ -122,24 +122,54 @@ def _named(row: Row) -> Row:
 
 async def get_ticket(tx: AsyncConnection, source: str, key: str | int, *, private: bool = True) -> Row:
     """One ticket with all its texts and `messages` (oldest first, with the author's name as `author_name`; None if
-    they could not be read yet). `private=False` leaves private notes out. Raises `NotFound`; a deleted ticket is not
-    found."""
-    missing = NotFound(f'There is no ticket {key} of source "{source}" in the record.', source=source, id=str(key))
-    number = str(key)
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise missing
+    they could not be read yet), its `time_entries` by work date and `total_hours_spent`, exact decimals.
+    `private=False` leaves private notes out. Raises `NotFound`; a deleted ticket is not found."""
+    number = ticket_number(source, key)
     columns = tickets.c
     query = select(*(columns[name] for name in _WHOLE), columns.messages_fingerprint, *label_columns())
     query = query.select_from(TICKETS_JOINED).where(
-        columns.source == source, columns.external_id == int(number), columns.deleted_at.is_(None)
+        columns.source == source, columns.external_id == number, columns.deleted_at.is_(None)
     )
     found = (await tx.execute(query)).mappings().first()
     if found is None:
-        raise missing
+        raise no_ticket(source, key)
     row = _named(dict(found))
     known = row.pop("messages_fingerprint") is not None
-    row["messages"] = await _messages(tx, source, int(number), private) if known else None
+    row["messages"] = await _messages(tx, source, number, private) if known else None
+    row["time_entries"] = await _hours(tx, source, number)
+    row["total_hours_spent"] = hours.in_hours(sum(entry["seconds"] for entry in row["time_entries"]))
     return row
+
+
+def ticket_number(source: str, key: str | int) -> int:
+    """The id that a ticket is asked for by; what cannot be one raises `NotFound`."""
+    number = str(key)
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise no_ticket(source, key)
+    return int(number)
+
+
+def no_ticket(source: str, key: str | int) -> NotFound:
+    """What says that a ticket is not there."""
+    return NotFound(f'There is no ticket {key} of source "{source}" in the record.', source=source, id=str(key))
+
+
+async def _hours(tx: AsyncConnection, source: str, number: int) -> list[Row]:
+    entries = (await hours.load_entries(tx, source, [number])).get(number, [])
+    agents = await people(tx, source, (entry.agent_id for entry in entries))
+    return [
+        {
+            "id": entry.external_id,
+            "agent_id": entry.agent_id,
+            "agent_name": agents.get(entry.agent_id or 0, (None, None))[0],
+            "hours": hours.in_hours(entry.seconds),
+            "seconds": entry.seconds,
+            "billable": entry.billable,
+            "worked_at": entry.worked_at,
+            "note": entry.note,
+        }
+        for entry in entries
+    ]
 
 
 async def _messages(tx: AsyncConnection, source: str, number: int, private: bool) -> list[Row]:

@@ -28,8 +28,8 @@ def encode_place(values: Sequence[datetime | UUID | str | int]) -> str:
     return base64.urlsafe_b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def decode_place(cursor: str, types: Sequence[type]) -> tuple[Any, ...]:
-    """The sort columns of a cursor; `InvalidRequest` if it is not one of ours."""
+def decode_place(cursor: str, types: Sequence[type], *, parameter: str = "after") -> tuple[Any, ...]:
+    """The sort columns of a cursor; `InvalidRequest`, naming the parameter, if it is not one of ours."""
     try:
         plain = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if not isinstance(plain, list) or len(plain) != len(types):
@@ -37,7 +37,7 @@ def decode_place(cursor: str, types: Sequence[type]) -> tuple[Any, ...]:
         return tuple(_parse(value, kind) for value, kind in zip(plain, types, strict=True))
     except (ValueError, binascii.Error, RecursionError):
         raise InvalidRequest(
-            "This paging cursor is not one that was handed out. Start again without it.", parameter="after"
+            "This paging cursor is not one that was handed out. Start again without it.", parameter=parameter
         ) from None
 
 

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom.errors import NotFound
+from deskloom.errors import Ambiguous, NotFound
 from deskloom.model import Agent, Codes, Company, Contact
 from deskloom.record.copies import Copies, Stored, row_of, store_copies, stored_stamps
 from deskloom.record.statements import Row, chunks, upsert
 from deskloom.record.tables import agents, codes, companies, contacts
 
-COMPANIES = Copies(table=companies, identity=("external_id",), quiet=("updated_at",), grave={})
+COMPANIES = Copies(table=companies, identity=("external_id",), quiet=("updated_at",), grave={}, later=("workspace_id",))
 CONTACTS = Copies(table=contacts, identity=("external_id",), quiet=("updated_at",), grave={"deleted": True})
 AGENTS = Copies(table=agents, identity=("external_id",), quiet=("updated_at",), grave={"active": False})
 
@@ -127,20 +127,46 @@ async def list_companies(tx: AsyncConnection, *, source: str | None = None) -> l
     return [dict(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def get_company(tx: AsyncConnection, account_number: str) -> Row:
-    """The company with this account number, with its contacts; `NotFound` if there is none."""
+async def find_companies(tx: AsyncConnection, account_number: str, *, source: str | None = None) -> list[Row]:
+    """The companies with this account number, by source: one customer, who may be in each source once.
+
+    Raises `NotFound` if there is none, and `Ambiguous` (naming them) where two of one source have it: whose the
+    customer's tickets are cannot be told then.
+    """
     query = select(*_COMPANY).where(companies.c.account_number == account_number, companies.c.deleted_at.is_(None))
-    query = query.order_by(companies.c.source, companies.c.external_id).limit(1)
-    found = (await tx.execute(query)).mappings().first()
-    if found is None:
-        raise NotFound(f'No company has the account number "{account_number}".', account_number=account_number)
+    if source is not None:
+        query = query.where(companies.c.source == source)
+    query = query.order_by(companies.c.source, companies.c.external_id)
+    found = [dict(row) for row in (await tx.execute(query)).mappings()]
+    if not found:
+        within = f' of source "{source}"' if source is not None else ""
+        raise NotFound(f'No company{within} has the account number "{account_number}".', account_number=account_number)
+    owners = [row["source"] for row in found]
+    if twice := {owner for owner in owners if owners.count(owner) > 1}:
+        raise _two_of_one(account_number, [row for row in found if row["source"] in twice])
+    return found
+
+
+def _two_of_one(account_number: str, same: Sequence[Row]) -> Ambiguous:
+    told = " and ".join(f"{row['name'] or '(no name)'} ({row['source']} {row['external_id']})" for row in same)
+    return Ambiguous(
+        f'The account number "{account_number}" belongs to {told}. Give each its own at the help desk; every company '
+        "is listed by GET /api/v1/companies",
+        account_number=account_number,
+        companies=[{"source": row["source"], "id": row["external_id"], "name": row["name"]} for row in same],
+    )
+
+
+async def get_company(tx: AsyncConnection, account_number: str, *, source: str | None = None) -> Row:
+    """The company with this account number, with its `contacts`, and as `also` the same customer in other sources,
+    whose contacts are among them. Raises what `find_companies` raises."""
+    found = await find_companies(tx, account_number, source=source)
     query = select(*_CONTACT).where(
-        contacts.c.source == found["source"],
-        contacts.c.company_id == found["external_id"],
+        tuple_(contacts.c.source, contacts.c.company_id).in_([(row["source"], row["external_id"]) for row in found]),
         contacts.c.deleted_at.is_(None),
     )
-    rows = (await tx.execute(query.order_by(contacts.c.name, contacts.c.external_id))).mappings()
-    return dict(found) | {"contacts": [dict(row) for row in rows]}
+    rows = (await tx.execute(query.order_by(contacts.c.name, contacts.c.source, contacts.c.external_id))).mappings()
+    return found[0] | {"contacts": [dict(row) for row in rows], "also": found[1:]}
 
 
 _COMPANY = [

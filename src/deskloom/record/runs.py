@@ -17,7 +17,7 @@ from deskloom.record.statements import Row, insert
 from deskloom.record.tables import ACTIVE_RUN, run_help, runs
 
 ERRORS_KEPT = 100
-_NAMES = {"tickets": "Ticket sync", "kb": "KB sync", "verify": "Verify"}
+_NAMES = {"tickets": "Ticket sync", "kb": "KB sync", "hours": "Hours sync", "verify": "Verify"}
 Held = tuple[UUID, int]
 """A run as its worker holds it: id and fence."""
 
@@ -266,10 +266,28 @@ async def open_runs(tx: AsyncConnection) -> list[Run]:
     return [Run(**row) for row in (await tx.execute(query)).mappings()]
 
 
-async def last_run(tx: AsyncConnection, source: str, stream: str, states: Sequence[str] | None = None) -> Run | None:
-    """The newest sync of a stream, of those in one of the states (None: any); a sweep is none."""
+async def last_run(
+    tx: AsyncConnection,
+    source: str,
+    stream: str,
+    states: Sequence[str] | None = None,
+    *,
+    mode: str | None = None,
+) -> Run | None:
+    """The newest sync of a stream, of those in one of the states and of one mode (None: any); a sweep is none."""
     query = select(*_COLUMNS).where(runs.c.source == source, runs.c.stream == stream, runs.c.mode != "sweep")
     if states is not None:
         query = query.where(runs.c.state.in_(list(states)))
+    if mode is not None:
+        query = query.where(runs.c.mode == mode)
     row = (await tx.execute(query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1))).mappings().first()
     return Run(**row) if row else None
+
+
+async def prune_runs(tx: AsyncConnection, *, source: str, requested_by: str, keep: int) -> None:
+    """Forget a source's ended runs that one caller asked for and that brought nothing to mend, but for the newest."""
+    columns = runs.c
+    mine = (columns.source == source, columns.requested_by == requested_by, columns.state == "succeeded")
+    newest = select(columns.id).where(*mine).order_by(columns.created_at.desc(), columns.id.desc()).limit(keep)
+    kept = [row.id for row in await tx.execute(newest)]
+    await tx.execute(delete(runs).where(*mine, columns.id.not_in(kept)))

@@ -88,7 +88,7 @@ class Snapshot:
 
     async def homeless(self) -> list[str]:
         """The sources that have a ticket whose company is not there: it has none, or the source never told of it."""
-        named = and_(companies.c.source == tickets.c.source, companies.c.external_id == tickets.c.company_id)
+        named = and_(companies.c.source == tickets.c.source, companies.c.external_id == tickets.c.customer_id)
         query = select(tickets.c.source).where(self._here[Kind.TICKET], ~exists().where(named)).distinct()
         return sorted((await self._tx.execute(query)).scalars())
 
@@ -163,13 +163,13 @@ Keys = Sequence[tuple[str, int]] | None
 
 def _tickets_here(customer: Keys) -> ColumnElement[bool]:
     alive = tickets.c.deleted_at.is_(None)
-    return alive if customer is None else and_(alive, tuple_(tickets.c.source, tickets.c.company_id).in_(customer))
+    return alive if customer is None else and_(alive, tuple_(tickets.c.source, tickets.c.customer_id).in_(customer))
 
 
 def _companies_here(customer: Keys) -> ColumnElement[bool]:
     if customer is not None:
         return tuple_(companies.c.source, companies.c.external_id).in_(customer)
-    named = and_(tickets.c.source == companies.c.source, tickets.c.company_id == companies.c.external_id)
+    named = and_(tickets.c.source == companies.c.source, tickets.c.customer_id == companies.c.external_id)
     return or_(companies.c.deleted_at.is_(None), exists().where(named, _tickets_here(None)))
 
 

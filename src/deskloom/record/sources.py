@@ -23,3 +23,9 @@ async def bind_source(tx: AsyncConnection, name: str, kind: str, account: str, *
             f'{kind} account "{account}". Give the new account another name, or an own DESKLOOM_HOME.',
             setting=name,
         )
+
+
+async def accounts_of(tx: AsyncConnection) -> dict[str, str]:
+    """Every source the record has ever been tied to, by name, and its account."""
+    rows = await tx.execute(select(sources.c.name, sources.c.account).order_by(sources.c.name))
+    return {row.name: row.account for row in rows}

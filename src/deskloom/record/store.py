@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from deskloom.model import Kind, Record, Tombstone
+from deskloom.model import Kind, Record, Ticket, TimeSheet, Tombstone
 from deskloom.record.articles import ARTICLES, article_stamps, store_articles
 from deskloom.record.copies import Standing, Stored, bury, live_keys, standings
+from deskloom.record.customers import follow_contacts, lock_customers
+from deskloom.record.hours import bury_hours, sheet_stamps, store_sheets
 from deskloom.record.people import (
     AGENTS,
     COMPANIES,
@@ -24,6 +26,7 @@ from deskloom.record.people import (
     store_companies,
     store_contacts,
 )
+from deskloom.record.rows import ROWS, row_stamps, store_rows
 from deskloom.record.tickets import TICKETS, store_tickets, ticket_stamps
 
 _STORE: dict[Kind, Any] = {
@@ -33,6 +36,8 @@ _STORE: dict[Kind, Any] = {
     Kind.CONTACT: store_contacts,
     Kind.TICKET: store_tickets,
     Kind.ARTICLE: store_articles,
+    Kind.ROW: store_rows,
+    Kind.HOURS: store_sheets,
 }
 _STAMPS: dict[Kind, Any] = {
     Kind.CODES: code_stamps,
@@ -41,6 +46,8 @@ _STAMPS: dict[Kind, Any] = {
     Kind.CONTACT: contact_stamps,
     Kind.TICKET: ticket_stamps,
     Kind.ARTICLE: article_stamps,
+    Kind.ROW: row_stamps,
+    Kind.HOURS: sheet_stamps,
 }
 _COPIES = {
     Kind.AGENT: AGENTS,
@@ -48,19 +55,25 @@ _COPIES = {
     Kind.CONTACT: CONTACTS,
     Kind.TICKET: TICKETS,
     Kind.ARTICLE: ARTICLES,
+    Kind.ROW: ROWS,
 }
 
 
 async def store(tx: AsyncConnection, source: str, records: Sequence[Record], *, now: datetime) -> dict[Kind, Stored]:
     """Store the records of a page; says for each kind it held what became of which key.
 
-    Of two records with the same kind and key the later one counts. A tombstone for codes does nothing.
+    Of two records with the same kind and key the later one counts. A tombstone for codes does nothing. The time
+    entries that come with a ticket are its sheet; those of one whose entries could not be read stand. Tickets that
+    change hands because their requester did are `touched`.
     """
     latest: dict[tuple[Kind, str], Record] = {}
     for record in records:
-        latest.pop((record.kind, record.key), None)
-        latest[record.kind, record.key] = record
+        for each in (record, *_sheet_of(record)):
+            latest.pop((each.kind, each.key), None)
+            latest[each.kind, each.key] = each
     stored: dict[Kind, Stored] = {}
+    if any(kind in (Kind.CONTACT, Kind.TICKET) for kind, _ in latest):
+        await lock_customers(tx, source)
     for kind, keep in _STORE.items():
         items = [record for (its, _), record in latest.items() if its is kind]
         if not items:
@@ -70,8 +83,18 @@ async def store(tx: AsyncConnection, source: str, records: Sequence[Record], *, 
         said = await keep(tx, source, living, now=now) if living else Stored()
         if dead and kind in _COPIES:
             said += await bury(tx, _COPIES[kind], source, dead, now=now)
-        stored[kind] = said
+        elif dead and kind is Kind.HOURS:
+            said += await bury_hours(tx, source, dead, now=now)
+        stored[kind] = stored.get(kind, Stored()) + said
+        if kind is Kind.CONTACT and (moved := await follow_contacts(tx, source, (int(one.key) for one in living))):
+            stored[Kind.TICKET] = Stored(touched=tuple(moved))
     return stored
+
+
+def _sheet_of(record: Record) -> list[TimeSheet]:
+    if not isinstance(record, Ticket) or record.time_entries is None:
+        return []
+    return [TimeSheet(entries=record.time_entries, ticket_id=record.external_id)]
 
 
 async def stamps(tx: AsyncConnection, source: str, kind: Kind, keys: Iterable[str]) -> dict[str, str]:

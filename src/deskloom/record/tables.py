@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     Column,
+    Date,
     Float,
     ForeignKeyConstraint,
     Index,
@@ -19,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from deskloom.record.columns import CleanText, UtcTime, json_type, serial_type
+from deskloom.record.columns import CleanText, Exact, UtcTime, json_type, serial_type
 
 metadata = MetaData(
     naming_convention={
@@ -147,6 +149,7 @@ tickets = Table(
     Column("responder_id", BigInteger),
     Column("group_id", BigInteger),
     Column("company_id", BigInteger),
+    Column("customer_id", BigInteger),  # its company, or else its requester's only one (`customers.py`)
     Column("workspace_id", BigInteger),
     Column("resolution_html", CleanText),
     Column("resolution_text", CleanText),
@@ -160,7 +163,6 @@ tickets = Table(
     Column("closed_at", UtcTime),
     Column("listed_at", UtcTime, nullable=False),  # updated_at, else created_at, else 1970: what lists are sorted by
     Column("messages_fingerprint", CleanText),  # NULL: the messages could not be read yet
-    Column("hours_fingerprint", CleanText),  # NULL: the time entries were never read as a whole
     *_written(),
     PrimaryKeyConstraint("source", "external_id"),
 )
@@ -172,7 +174,7 @@ Index(
     sqlite_where=ALIVE,
     postgresql_where=ALIVE,
 )
-Index(None, tickets.c.source, tickets.c.company_id)
+Index(None, tickets.c.source, tickets.c.customer_id)
 Index(None, tickets.c.source, tickets.c.requester_id)
 
 messages = Table(
@@ -252,6 +254,18 @@ Index(
     articles.c.language,
     sqlite_where=ALIVE,
     postgresql_where=ALIVE,
+)
+
+table_rows = Table(
+    "table_rows",
+    metadata,
+    Column("source", CleanText, nullable=False),
+    Column("external_id", CleanText, nullable=False),
+    Column("entries", json_type(), nullable=False),  # language → what the index should hold of the row in it
+    Column("created_at", UtcTime),
+    Column("updated_at", UtcTime),
+    *_written(),
+    PrimaryKeyConstraint("source", "external_id"),
 )
 
 documents = Table(
@@ -461,3 +475,93 @@ budgets = Table(
     Column("held", json_type(), nullable=False),  # process → [until when, credits]: lent, not accounted for yet
     PrimaryKeyConstraint("account", "purse"),
 )
+
+billing_terms = Table(
+    "billing_terms",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_number", CleanText, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date),  # the last day; NULL: no end
+    Column("rate", Exact, nullable=False),
+    Column("currency", CleanText, nullable=False),
+    Column("prepaid_monthly_hours", Exact, nullable=False),
+    Column("prepaid_yearly_hours", Exact, nullable=False),
+    Column("year_start", Date),  # a contract year begins on this day and its anniversaries; NULL: 1 January
+    Column("increment_minutes", Integer, nullable=False),
+    Column("increment_per", CleanText, nullable=False),  # entry, ticket
+    Column("payment_days", Integer, nullable=False),
+    Column("item", CleanText, nullable=False),
+    Column("customer_name", CleanText),
+    Column("receivable_account", CleanText, nullable=False),
+    Column("income_account", CleanText, nullable=False),
+    Column("list_unbilled", Boolean, nullable=False),
+)
+Index(None, billing_terms.c.account_number, postgresql_using="hash")
+
+invoices = Table(
+    "invoices",
+    metadata,
+    Column("number", CleanText, primary_key=True),
+    Column("account_number", CleanText, nullable=False),
+    Column("month", Date, nullable=False),  # its first day
+    Column("position", Integer, nullable=False),  # the account's invoices in the order they were issued, from 1
+    Column("issued_at", UtcTime, nullable=False),
+    Column("issued_by", CleanText),
+    Column("invoice_date", Date, nullable=False),
+    Column("due_date", Date, nullable=False),
+    Column("currency", CleanText, nullable=False),
+    Column("total", Exact, nullable=False),
+    Column("covers_from", Date, nullable=False),  # the first day whose work had a say in it
+    Column("rules", json_type(), nullable=False),  # the settings that it was made by
+    Column("statement", json_type(), nullable=False),  # as callers saw it when it was issued
+    Column("csv", LargeBinary, nullable=False),
+    Column("iif", LargeBinary, nullable=False),
+    UniqueConstraint("account_number", "month"),
+    UniqueConstraint("account_number", "position"),
+)
+
+invoice_work = Table(
+    "invoice_work",
+    metadata,
+    Column("number", CleanText, nullable=False),
+    Column("source", CleanText, nullable=False),
+    Column("ticket_id", BigInteger, nullable=False),
+    Column("entry_id", BigInteger, nullable=False),  # 0: what a ticket without time entries counts as
+    Column("day", Date, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("billable", Boolean, nullable=False),
+    Column("gone", Boolean, nullable=False),  # an earlier invoice counted it, and it is no longer there
+    PrimaryKeyConstraint("number", "source", "ticket_id", "entry_id"),
+    ForeignKeyConstraint(["number"], ["invoices.number"], ondelete="CASCADE"),
+)
+
+word_lists = Table(
+    "word_lists",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("copy", CleanText, nullable=False),  # a copy of a collection, as an index without sparse vectors calls it
+    Column("name", CleanText, nullable=False),  # a word vector, or "=" and the field that its postings are values of
+    UniqueConstraint("copy", "name"),
+)
+
+word_points = Table(
+    "word_points",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("copy", CleanText, nullable=False),
+    Column("point", Uuid, nullable=False),
+    UniqueConstraint("copy", "point"),
+)
+
+word_postings = Table(
+    "word_postings",
+    metadata,
+    Column("token", BigInteger, nullable=False),
+    Column("list", Integer, nullable=False),
+    Column("point", Integer, nullable=False),  # word_points.id
+    Column("weight", REAL, nullable=False),
+    PrimaryKeyConstraint("list", "token", "point"),
+    sqlite_with_rowid=False,
+)
+Index(None, word_postings.c.point)

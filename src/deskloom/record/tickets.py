@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from deskloom.documents import TicketFacts
 from deskloom.model import Message, Ticket, TicketState
 from deskloom.record.copies import BEGINNING, Copies, Stored, fingerprint, row_of, store_copies, stored_stamps
+from deskloom.record.customers import customers_of
 from deskloom.record.labels import TICKETS_JOINED, label_columns
 from deskloom.record.statements import Row, chunks, upsert
 from deskloom.record.tables import messages, tickets
@@ -23,6 +24,7 @@ TICKETS = Copies(
     quiet=("updated_at", "due_by", "first_responded_at"),
     grave={"state": TicketState.DELETED.value},
     children="messages_fingerprint",
+    later=("workspace_id", "resolution_html", "resolution_text"),
 )
 _DEAD = (TicketState.DELETED, TicketState.SPAM)
 _MESSAGE_FIELDS = tuple(part.name for part in fields(Message) if part.name != "raw")
@@ -40,11 +42,13 @@ async def store_tickets(tx: AsyncConnection, source: str, items: Sequence[Ticket
     that matters. Of a ticket given twice the last counts.
     """
     latest = {item.external_id: item for item in items}
+    asked = await customers_of(tx, source, (item.requester_id for item in latest.values() if item.company_id is None))
     rows = []
     said: dict[int, dict[int, Row]] = {}
     for number, item in latest.items():
         row = row_of(item, tickets, source)
         row["deleted_at"] = now if item.state in _DEAD else None
+        row["customer_id"] = asked.get(item.requester_id or 0) if item.company_id is None else item.company_id
         row["listed_at"] = item.updated_at or item.created_at or BEGINNING
         row["messages_fingerprint"] = None
         if item.messages is not None:
@@ -107,6 +111,7 @@ async def load_tickets(tx: AsyncConnection, source: str, keys: Iterable[str]) ->
                 status=row["status_label"],
                 priority=row["priority_label"],
                 channel=row["channel_label"],
+                company_id=row["customer_id"],
                 company=row["company_name"],
                 account_number=row["account_number"],
                 requester_name=row["asked_by_name"],
@@ -135,7 +140,7 @@ async def keys_of_companies(tx: AsyncConnection, source: str, companies: Iterabl
     found: list[str] = []
     for chunk in chunks(sorted({int(key) for key in companies})):
         query = select(tickets.c.external_id).where(
-            tickets.c.source == source, tickets.c.company_id.in_(chunk), tickets.c.deleted_at.is_(None)
+            tickets.c.source == source, tickets.c.customer_id.in_(chunk), tickets.c.deleted_at.is_(None)
         )
         found += [str(key) for key in (await tx.execute(query)).scalars()]
     return found

@@ -1,7 +1,8 @@
 """The view `ticket_details`: the flat shape reports expect, one row for each ticket that is not deleted or spam.
 
 `conversations` (public messages) and `notes` (private ones) are JSON arrays, oldest first, with the members the API
-documents; times in them are ISO 8601 with microseconds and `Z`. `total_hours_spent` is 0 until time entries are kept.
+documents; times in them are ISO 8601 with microseconds and `Z`. `total_hours_spent` is the sum of the seconds of the
+ticket's time entries, billable or not, in hours, rounded once to four decimals; 0 for a ticket without entries.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SELECT
     {notes} AS notes,
     t.source AS source
 FROM tickets AS t
-LEFT JOIN companies AS co ON co.source = t.source AND co.external_id = t.company_id
+LEFT JOIN companies AS co ON co.source = t.source AND co.external_id = t.customer_id
 LEFT JOIN contacts AS c ON c.source = t.source AND c.external_id = t.requester_id
 LEFT JOIN agents AS a ON a.source = t.source AND a.external_id = t.requester_id
 LEFT JOIN codes AS st ON st.source = t.source AND st.field = 'status' AND st.code = t.status
@@ -88,6 +89,12 @@ _ARRAY = {
 }
 
 
+_HOURS = (
+    "ROUND((SELECT COALESCE(SUM(e.seconds), 0) FROM time_entries AS e WHERE e.source = t.source "
+    "AND e.ticket_id = t.external_id AND e.deleted_at IS NULL) / 3600.0, 4)"
+)
+
+
 def _array(dialect: str, entries: tuple[tuple[str, str], ...], which: str) -> str:
     members = ", ".join(f"'{name}', {column.format(**_SPELLING[dialect])}" for name, column in entries)
     return _ARRAY[dialect].format(members=members, which=which)
@@ -96,7 +103,7 @@ def _array(dialect: str, entries: tuple[tuple[str, str], ...], which: str) -> st
 def ticket_details(dialect: str) -> str:
     """The statement that makes the view, for `sqlite` or `postgresql`."""
     return _VIEW.format(
-        hours="CAST(0 AS NUMERIC)",
+        hours=_HOURS,
         conversations=_array(dialect, _CONVERSATION, "NOT m.private"),
         notes=_array(dialect, _NOTE, "m.private"),
     ).strip()

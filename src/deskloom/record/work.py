@@ -175,7 +175,7 @@ _ABOUT = (
 
 
 def _with_company(joined: FromClause) -> FromClause:
-    same = and_(companies.c.source == tickets.c.source, companies.c.external_id == tickets.c.company_id)
+    same = and_(companies.c.source == tickets.c.source, companies.c.external_id == tickets.c.customer_id)
     return joined.outerjoin(companies, same)
 
 

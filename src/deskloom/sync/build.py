@@ -12,7 +12,7 @@ from deskloom import documents
 from deskloom.documents import Document
 from deskloom.errors import ItemError
 from deskloom.model import TicketState
-from deskloom.record import articles, tickets
+from deskloom.record import articles, rows, tickets
 from deskloom.record.documents import Claim
 from deskloom.record.engine import Record
 
@@ -30,7 +30,7 @@ class Built:
 
 async def build(record: Record, claims: Sequence[Claim]) -> Built:
     """Make the documents of `claims`, which share source and collection. HTML is parsed off the event loop."""
-    load = _LOADERS[claims[0].collection]
+    load = _LOADERS.get(claims[0].collection, _load_rows)
     async with record.reading() as tx:
         makers = await load(tx, claims[0].source, claims)
     return await asyncio.to_thread(_make, claims, makers)
@@ -69,6 +69,16 @@ async def _load_articles(tx: AsyncConnection, source: str, claims: Sequence[Clai
     def make(claim: Claim) -> Document | None:
         article = found.get(f"{claim.item_id}:{claim.language}")
         return None if article is None else documents.article_document(source, article)
+
+    return [lambda claim=claim: make(claim) for claim in claims]  # type: ignore[misc]
+
+
+async def _load_rows(tx: AsyncConnection, source: str, claims: Sequence[Claim]) -> list[Make]:
+    found = await rows.load_rows(tx, source, [claim.item_id for claim in claims])
+
+    def make(claim: Claim) -> Document | None:
+        row = found.get(claim.item_id)
+        return None if row is None else documents.row_document(claim.collection, source, row, claim.language)
 
     return [lambda claim=claim: make(claim) for claim in claims]  # type: ignore[misc]
 

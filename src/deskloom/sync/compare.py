@@ -245,11 +245,14 @@ class Comparison:
     def _own(self, id: UUID, payload: Json) -> ItemKey | None:
         """The key a point was made for, if its payload gives its id."""
         kind = _kind(self.collection)
-        source, number = payload.get("source"), payload.get(f"{kind}_id")
+        source, number = payload.get("source"), payload.get("item_id" if kind == "row" else f"{kind}_id")
         if not isinstance(source, str) or number is None:
             return None
-        item = (source, str(number), str(payload.get("language")) if kind == "article" else "")
-        return item if point_id(self.collection, *item) == id else None
+        language = str(payload.get("language"))
+        # A row may stand for all of its languages; then its key has none, whichever it seems to be written in.
+        languages = {"ticket": [""], "article": [language]}.get(kind, [language, ""])
+        items = [(source, str(number), one) for one in languages]
+        return next((item for item in items if point_id(self.collection, *item) == id), None)
 
     # ------------------------------------------------------------------------------------------------ small things
 
@@ -286,7 +289,7 @@ class Comparison:
 
 
 def _kind(collection: str) -> str:
-    return "article" if collection == documents.ARTICLES else "ticket"
+    return documents.kind_of(collection).value
 
 
 def _key(item: ItemKey) -> str:

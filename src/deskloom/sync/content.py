@@ -105,7 +105,7 @@ def _claim(row: Standing) -> Claim:
 
 def _judge(truth: Truth, payload: Json, stored: Mapping[str, Vectors | Words]) -> Wrong | None:
     row, document = truth.standing, truth.document
-    whose = f"the point of {'article' if row.collection == documents.ARTICLES else 'ticket'} {_key(row)}"
+    whose = f"the point of {documents.kind_of(row.collection)} {_key(row)}"
     content = {name: value for name, value in payload.items() if name != "hash"}
     if document is not None:
         if (document.section_hashes(), document.payload_hash()) != (dict(row.published), row.payload_hash):

@@ -23,6 +23,7 @@ KEPT = 100
 """How many of the runs that were started here are kept, of each source."""
 PRUNED_EVERY = 50
 _RETRY = 5.0
+_LONGEST_RETRY = 300.0
 _POLL = 0.2
 
 
@@ -54,40 +55,46 @@ class Follower:
                     group.create_task(self._follow(source), name=f"follow {source.name}")
 
     async def _follow(self, source: Following) -> None:
-        started = 0
+        started, told = 0, ""
         while True:
             try:
                 async with aclosing(source.changes()) as changes:  # type: ignore[type-var]
                     async for stream in changes:
-                        begun = asyncio.get_running_loop().time()
+                        begun, told = asyncio.get_running_loop().time(), ""
                         await self._sync(source.name, stream)
                         started += 1
                         if started % PRUNED_EVERY == 0:
                             await self._prune(source.name)
                         await asyncio.sleep(max(0.0, PACE - (asyncio.get_running_loop().time() - begun)))
             except DeskloomError as error:
-                log.warning("a source cannot be followed now", source=source.name, error=error.message)
+                if error.message != told:  # once, however long it lasts
+                    log.warning("a source cannot be followed now", source=source.name, error=error.message)
+                told = error.message
             except Exception:  # a bug in following one source must not end the others
                 log.exception("a source could not be followed", source=source.name)
             await asyncio.sleep(_RETRY)
 
     async def _sync(self, source: str, stream: str) -> None:
-        """Sync to the end; while another run is under way, what changed may be behind it: then once more."""
+        """Sync until a run of ours does not fail; while another is under way, what changed may be behind it."""
+        pause = _RETRY
         while True:
             try:
                 run = await self.submit(source=source, stream=stream, requested_by=REQUESTED_BY)
             except AlreadyRunning as error:
                 await self._ended(UUID(error.facts["run_id"]))
                 continue
-            await self._ended(run.id)
-            return
+            if (await self._ended(run.id)).state != "failed":
+                return
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_RETRY, 2 * pause)
 
-    async def _ended(self, run_id: UUID) -> None:
+    async def _ended(self, run_id: UUID) -> Run:
         await self.wait(run_id)
         while True:  # it may be performed elsewhere
             async with self.record.reading() as tx:
-                if (await get_run(tx, run_id)).finished_at is not None:
-                    return
+                run = await get_run(tx, run_id)
+            if run.finished_at is not None:
+                return run
             await asyncio.sleep(_POLL)
 
     async def _prune(self, source: str) -> None:

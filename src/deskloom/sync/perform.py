@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from deskloom.errors import DeskloomError, LeaseLost
+from deskloom.errors import AlreadyRunning, DeskloomError, LeaseLost
 from deskloom.http import metered
-from deskloom.protocols import Source, Stream
+from deskloom.protocols import Source, Stream, VectorIndex
+from deskloom.record import collections
 from deskloom.sync.publish import Publisher
 from deskloom.sync.pull import pull, restart, retry_failures
+from deskloom.sync.reindex import OpenEmbedder, rebuild
 from deskloom.sync.runs import ActiveRun
 from deskloom.sync.tally import count_points
+
+TURN = 0.5
+"""Seconds between two looks whether it is a full sync's turn to build a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,29 @@ async def perform(run: ActiveRun, *, source: Source, publisher: Publisher, rules
         raise error
     if stream.collection:
         await _count(run, source, stream.collection, publisher)
+    return "partial" if run.error_count else "succeeded"
+
+
+async def refill(
+    run: ActiveRun, *, source: Source, index: VectorIndex, open_embedder: OpenEmbedder, rules: Rules, batch: int
+) -> str:
+    """A full sync of table rows: everything is read, then a copy of the collection is filled and takes its place.
+
+    Until then the old one serves, whole; killed at any moment, it goes on serving.
+    """
+    stream = source.streams[run.run.stream]
+    assert stream.collection is not None
+    await _pull_all(run, source, stream, rules, asyncio.Event(), asyncio.Event())
+    async with run.record.reading() as tx:
+        known = await collections.get_collection(tx, stream.collection)
+    assert known is not None  # opening the index put it there
+    while True:
+        try:
+            await rebuild(run, stream.collection, known.embedder, index=index, open_embedder=open_embedder, batch=batch)
+            break
+        except AlreadyRunning:  # of another table whose rows go into the same collection, or a reindex
+            run.phase = f"waiting for another run that builds {stream.collection}"
+            await asyncio.sleep(TURN)
     return "partial" if run.error_count else "succeeded"
 
 

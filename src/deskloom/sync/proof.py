@@ -29,10 +29,11 @@ REMOVED_AT_ONCE = 500
 def guard(kind: Kind, *, gone: int, known: int, max_share: float, where: str, stream: str) -> None:
     """Raises `DeletionHeld` when that is more than `max_share` of what is known (promise 4)."""
     if gone > max_share * known:
+        what = "tables" if kind is Kind.ROW else stream
         raise DeletionHeld(
             f"Not removing {gone} of {known} {kind}s that {where} no longer lists: one run removes at most "
-            f"{max_share:.0%}. See them: deskloom sweep {stream} --source {where} --dry-run. If they are really gone: "
-            f"deskloom sweep {stream} --source {where} --allow",
+            f"{max_share:.0%}. See them: deskloom sweep {what} --source {where} --dry-run. If they are really gone: "
+            f"deskloom sweep {what} --source {where} --allow",
             kind=kind.value,
             gone=gone,
             known=known,

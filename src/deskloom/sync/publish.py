@@ -219,8 +219,7 @@ class Publisher:
                 changes.payloads[document.id] = make_payload(document, embedder.name)
                 changes.held[document.id] = _hash(claim)
         # One batch at a time: a crash repeats no more than that, and a text of two batches is embedded once.
-        async with self._embedding:
-            changes.made = await make_vectors(self.record, embedder, whole)
+        changes.made = await make_vectors(self.record, embedder, whole, turn=self._embedding)
         refused = {claim.key for claim, _ in changes.made.refused}
         built.failed += changes.made.refused
         built.documents = [pair for pair in built.documents if pair[0].key not in refused]

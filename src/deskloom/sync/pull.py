@@ -11,14 +11,13 @@ from deskloom.protocols import Known, Source, Stream, nothing_known
 from deskloom.record import checkpoints, documents, failures
 from deskloom.record.store import keys as keys_of
 from deskloom.record.store import stamps
+from deskloom.sync.hours import Proven, prove_hours
 from deskloom.sync.proof import settle
-from deskloom.sync.runs import ActiveRun, uninterrupted
-from deskloom.sync.storing import MOST_IN_A_ROW, document_key, fetch_record, store_records
+from deskloom.sync.runs import WHOLE, ActiveRun, uninterrupted
+from deskloom.sync.storing import MOST_IN_A_ROW, document_keys, fetch_record, objects_in, store_records
 from deskloom.sync.sweep import absent
 
 RETRIES_AT_ONCE = 50
-WHOLE = "*"
-"""The key of a failure that is about a whole stream: its list may not be read."""
 
 
 async def pull(
@@ -39,7 +38,8 @@ async def pull(
     run.phase = f"reading {stream.name}"
     async for page in source.read(stream.name, cursor, limit=run.left if main else None, known=known):
         lack = await _missing(run, source, stream, page.listing, max_delete_share)
-        await uninterrupted(_commit(run, source, stream, bookmark, page, lack))
+        proven = await prove_hours(run, source, stream, page.records)
+        await uninterrupted(_commit(run, source, stream, bookmark, page, lack, proven))
         cursor = page.cursor
         on_page()
     await uninterrupted(_complete(run, source, stream, bookmark, cursor))
@@ -78,8 +78,8 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
         async with run.step() as step:
             await store_records(run, step, source, stream, [record] if record else [], [failed] if failed else [])
             if stream.collection and record and not isinstance(record, Tombstone):  # it may have failed in publishing
-                key = document_key(stream.kind, record.key)
-                await documents.mark_stale(step.tx, stream.collection, source.name, [key], now=run.clock())
+                keys = document_keys(record)
+                await documents.mark_stale(step.tx, stream.collection, source.name, keys, now=run.clock())
         run.taken += main
 
 
@@ -100,11 +100,13 @@ class Lack:
     keys: tuple[str, ...] = ()
 
 
-async def _commit(run: ActiveRun, source: Source, stream: Stream, bookmark: str, page: Page, lack: Lack | None) -> None:
-    """One transaction: what the page holds, what its listing shows to be gone, and the cursor after it."""
+async def _commit(
+    run: ActiveRun, source: Source, stream: Stream, bookmark: str, page: Page, lack: Lack | None, proven: Proven
+) -> None:
+    """One transaction: what the page holds, what was proven of what it lacks, and the cursor after it."""
     async with run.step() as step:
-        missing = lack.records if lack else ()
-        await store_records(run, step, source, stream, [*page.records, *missing], page.failures)
+        records = [*page.records, *(lack.records if lack else ()), *proven.records]
+        await store_records(run, step, source, stream, records, [*page.failures, *proven.failures])
         if lack:
             await settle(run, step, source, stream, known=lack.known, held=lack.held, keys=lack.keys)
         if all(failure.key != WHOLE for failure in page.failures):
@@ -116,7 +118,7 @@ async def _commit(run: ActiveRun, source: Source, stream: Stream, bookmark: str,
             page.cursor,
             now=run.clock(),
             completed=False,
-            items=len(page.records),
+            items=objects_in(page.records),
         )
     if stream.name == run.run.stream:
         run.taken += len({item.key for item in (*page.records, *page.failures)})

@@ -28,6 +28,7 @@ from deskloom.record.collections import CLOSED
 from deskloom.record.documents import Claim
 from deskloom.record.engine import Record
 from deskloom.record.rebuilds import FIRST, Copied, ItemKey
+from deskloom.record.runs import Run
 from deskloom.sync.build import build
 from deskloom.sync.runs import ActiveRun, Clock, uninterrupted
 from deskloom.sync.vectors import failure, make_point, make_vectors, point_id
@@ -51,12 +52,48 @@ async def reindex(
 
     With `options["back"]` the copy that was kept is brought up to date and serves again.
     """
-    collection = run.run.stream
     choice: Json = run.run.options["embedder"]
+    back = bool(run.run.options.get("back"))
+    await rebuild(
+        run, run.run.stream, choice, index=index, open_embedder=open_embedder, batch=batch, back=back, patience=patience
+    )
+    return "partial" if run.error_count else "succeeded"
+
+
+def builds(run: Run, collection: str) -> bool:
+    """Whether a run builds a copy of a collection: a reindex, or a full sync of a table."""
+    return (run.mode == "reindex" and run.stream == collection) or run.options.get("rebuilds") == collection
+
+
+def _is_earlier(one: Run, than: Run) -> bool:
+    return (one.created_at, one.id) < (than.created_at, than.id)
+
+
+async def rebuild(
+    run: ActiveRun,
+    collection: str,
+    choice: Json,
+    *,
+    index: VectorIndex,
+    open_embedder: OpenEmbedder,
+    batch: int,
+    back: bool = False,
+    patience: float = PATIENCE,
+) -> None:
+    """Fill a copy of a collection from the record, and let it serve. Sets the run's report.
+
+    Raises `AlreadyRunning` while an earlier run builds one; a later one waits, or is refused, itself.
+    """
+    async with run.record.reading() as tx:
+        others = [
+            one for one in await record_runs.open_runs(tx) if builds(one, collection) and _is_earlier(one, run.run)
+        ]
+    if others:
+        raise AlreadyRunning(f'Reindex of "{collection}" already in progress', run_id=str(others[0].id))
     await settle(run.record, index, collection, clock=run.clock, mine=run.run.id)
     work = Rebuild(run, index, collection, choice, await open_embedder(choice), batch)
     try:
-        await work.begin(back=bool(run.run.options.get("back")))
+        await work.begin(back=back)
         await work.fill()
         await work.catch_up()
         await work.close(patience)
@@ -66,7 +103,6 @@ async def reindex(
         if not work.exchanged:
             await uninterrupted(work.abandon())
     run.report = {"collection": collection, "embedder": choice, "points": await index.count(collection)}
-    return "partial" if run.error_count else "succeeded"
 
 
 async def settle(
@@ -78,7 +114,7 @@ async def settle(
     """
     async with record.reading() as tx:
         known = await collections.get_collection(tx, collection)
-        going = [run.id for run in await record_runs.open_runs(tx) if (run.mode, run.stream) == ("reindex", collection)]
+        going = [run.id for run in await record_runs.open_runs(tx) if builds(run, collection)]
     if known is None or known.state != CLOSED or known.rebuild is None or set(going) - {mine}:
         return
     serving = await index.schema(collection)

@@ -39,11 +39,13 @@ COUNTS = (
     "waited_seconds",
 )
 ERRORS_KEPT = 100
+WHOLE = "*"
+"""The key of a failure that is about a whole stream: its list may not be read, or something is odd about it."""
 
 
 def wording(kind: str, key: str, reason: str) -> str:
-    """How a failed item reads in `errors`, as API.md words it."""
-    return f"Failed to process {kind} {key}: {reason}"
+    """How a failed item reads in `errors`, as API.md words it; what is about a whole stream speaks for itself."""
+    return reason if key == WHOLE else f"Failed to process {kind} {key}: {reason}"
 
 
 @dataclass(slots=True)
@@ -53,12 +55,22 @@ class Step:
     tx: AsyncConnection
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What stands among the errors, but is not counted as one."""
+
+    @property
+    def said(self) -> list[str]:
+        return [*self.warnings, *self.errors]
 
     def fail(self, failures: Iterable[ItemFailure]) -> None:
         """Count failed items and name them."""
         for failure in failures:
             self.counts["failed"] += 1
             self.errors.append(wording(failure.kind, failure.key, failure.reason))
+
+    def tell(self, failures: Iterable[ItemFailure]) -> None:
+        """Name what is odd about a whole stream that the run's own needs: that makes the run no failure."""
+        self.warnings += [wording(one.kind, one.key, one.reason) for one in failures if one.key == WHOLE]
 
 
 class ActiveRun:
@@ -120,7 +132,7 @@ class ActiveRun:
             step = await self._helped(tx)
             if state == "succeeded" and step.errors:
                 state = "partial"
-            errors = [*self.errors, *step.errors, *([error] if error else [])]
+            errors = [*self.errors, *step.said, *([error] if error else [])]
             await record_runs.finish_run(
                 tx,
                 self.run,
@@ -163,7 +175,7 @@ class ActiveRun:
 
     def _join(self, step: Step) -> None:
         self.counts += step.counts
-        self.errors = (self.errors + step.errors)[:ERRORS_KEPT]
+        self.errors = (self.errors + step.said)[:ERRORS_KEPT]
         self.error_count += len(step.errors)
 
     async def _save(self, tx: AsyncConnection, step: Step) -> bool:
@@ -173,7 +185,7 @@ class ActiveRun:
             self.run,
             progress=self.progress(done=self.counts + step.counts),
             counts=self._totals(step.counts),
-            errors=(self.errors + step.errors)[:ERRORS_KEPT],
+            errors=(self.errors + step.said)[:ERRORS_KEPT],
             error_count=self.error_count + len(step.errors),
             lease_until=now + self.lease,
             now=now,

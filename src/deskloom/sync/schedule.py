@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 MODES: Mapping[str, tuple[str, ...]] = {
     "tickets": ("incremental", "full", "sweep"),
     "kb": ("incremental", "full", "sweep"),
+    "hours": ("incremental", "full"),
+    "rows": ("incremental", "full", "sweep"),
     "verify": ("verify",),
 }
 """The modes of each stream that can be scheduled, the usual one first."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deskloom.errors import ItemError, SourceUnavailable
-from deskloom.model import Contact, ItemFailure, Kind, Record, Ticket, TicketState, Tombstone
+from deskloom.model import Contact, ItemFailure, Kind, Record, Row, Ticket, TicketState, TimeSheet, Tombstone
 from deskloom.protocols import Source, Stream
-from deskloom.record import documents, failures, logs, tickets
+from deskloom.record import documents, failures, logs, rows, tickets
 from deskloom.record.copies import Stored
 from deskloom.record.store import store
 from deskloom.sync.runs import ActiveRun, Step
@@ -20,6 +21,8 @@ MOST_IN_A_ROW = 5
 """So many items that fail one after another mean that the source is down, not that the items are odd."""
 SIDE_BY_SIDE = 10
 """Items asked for at once."""
+HOURS_LOG = ("time_entries", "time_entry")
+"""Collection and item type of time entries in the sync log; they are in no index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +96,14 @@ async def store_records(
     stream: Stream,
     records: Sequence[Record],
     failed: Sequence[ItemFailure],
-) -> None:
+) -> Stored:
     """Store records and failures in a step, with the documents, retry queue, counts and sync log that follow from it.
 
-    Only what belongs to the run's own stream is counted.
+    Returns what became of the stream's own records. Only what belongs to the run's own stream is counted. A time entry
+    that makes no sense is a failure of its ticket.
     """
     now = run.clock()
+    failed = [*failed, *_senseless(records)]
     stored = await store(step.tx, source.name, records, now=now)
     for kind, outcome in stored.items():
         await mark_documents(step.tx, source, kind, outcome, run)
@@ -109,15 +114,37 @@ async def store_records(
         await failures.add_failures(step.tx, source.name, stream.name, failed, now=now)
     own = stored.get(stream.kind, Stored())
     if stream.collection:
-        changed = [(key, stream.kind.value) for key in (*own.created, *own.updated, *own.touched, *own.deleted)]
-        await logs.log_items(step.tx, stream.collection, changed, now=now)
+        await logs.log_items(step.tx, stream.collection, _changes(own, stream.kind.value), now=now)
+    if worked := stored.get(Kind.HOURS):
+        collection, item_type = HOURS_LOG
+        await logs.log_items(step.tx, collection, _changes(worked, item_type), now=now)
     if stream.name != run.run.stream:
-        return
+        step.tell(failed)
+        return own
     step.fail(failed)
-    step.counts["fetched"] += len(records)
+    step.counts["fetched"] += objects_in(records)
     for name in ("created", "updated", "unchanged", "deleted"):
         step.counts[name] += len(getattr(own, name))
     step.counts["updated"] += len(own.touched)
+    return own
+
+
+def objects_in(records: Iterable[Record]) -> int:
+    """How many objects records stand for: a time sheet for its entries."""
+    return sum(len(record.entries) if isinstance(record, TimeSheet) else 1 for record in records)
+
+
+def _senseless(records: Iterable[Record]) -> list[ItemFailure]:
+    said: dict[str, str] = {}
+    for record in records:
+        if isinstance(record, TimeSheet):
+            for ticket, why in record.unread.values():
+                said.setdefault(record.key if ticket is None else str(ticket), why)
+    return [ItemFailure(kind=Kind.HOURS, key=key, reason=why) for key, why in said.items()]
+
+
+def _changes(stored: Stored, item_type: str) -> list[tuple[str, str]]:
+    return [(key, item_type) for key in (*stored.created, *stored.updated, *stored.touched, *stored.deleted)]
 
 
 async def mark_documents(tx: AsyncConnection, source: Source, kind: Kind, stored: Stored, run: ActiveRun) -> None:
@@ -125,7 +152,9 @@ async def mark_documents(tx: AsyncConnection, source: Source, kind: Kind, stored
     now = run.clock()
     changed = (*stored.created, *stored.updated, *stored.touched)
     searchable = {stream.kind: stream.collection for stream in source.streams.values() if stream.collection}
-    if collection := searchable.get(kind):
+    if kind is Kind.ROW:
+        await _mark_rows(tx, searchable[kind], source.name, changed, stored.deleted, now)
+    elif collection := searchable.get(kind):
         await documents.mark_stale(tx, collection, source.name, [document_key(kind, key) for key in changed], now=now)
         await documents.mark_gone(
             tx, collection, source.name, [document_key(kind, key) for key in stored.deleted], now=now
@@ -138,6 +167,23 @@ async def mark_documents(tx: AsyncConnection, source: Source, kind: Kind, stored
         await documents.mark_stale(
             tx, searchable[Kind.TICKET], source.name, [document_key(Kind.TICKET, key) for key in keys], now=now
         )
+
+
+async def _mark_rows(
+    tx: AsyncConnection, collection: str, source: str, changed: Sequence[str], deleted: Sequence[str], now: datetime
+) -> None:
+    """A row has a document in each of its languages; where it no longer has one, that document is gone."""
+    present = await rows.languages_of(tx, source, changed)
+    former = await documents.languages_of(tx, collection, source, [*changed, *deleted])
+    await documents.mark_stale(tx, collection, source, present, now=now)
+    await documents.mark_gone(tx, collection, source, former - present, now=now)
+
+
+def document_keys(record: Record) -> list[tuple[str, str]]:
+    """The document keys (item id, language) of a record that is searchable."""
+    if isinstance(record, Row):
+        return [(record.key, language) for language in record.entries]
+    return [document_key(record.kind, record.key)]
 
 
 def document_key(kind: Kind, key: str) -> tuple[str, str]:

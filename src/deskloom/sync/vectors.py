@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from deskloom.record.documents import Claim
 from deskloom.record.engine import Record
 
 Pair = tuple[Claim, Document]
+Cut = Mapping[str, Sequence[str]]
+"""Texts in parts that the model can read, by text hash."""
 
 
 @dataclass(slots=True)
@@ -37,21 +40,41 @@ class Made:
     refused: list[tuple[Claim, ItemError]] = field(default_factory=list)
 
 
-async def make_vectors(record: Record, embedder: Embedder, pairs: Sequence[Pair]) -> Made:
+async def make_vectors(
+    record: Record, embedder: Embedder, pairs: Sequence[Pair], *, turn: asyncio.Lock | None = None
+) -> Made:
     """Vectors of every dense section of these documents. A text that stands in several of them is embedded once.
 
     What is made is cached before this returns, so that whatever becomes of the batch, its next try costs nothing.
+    Among those that share a `turn` one embeds at a time, and others cut their texts meanwhile.
     """
     texts = {text_hash(text): text for _, document in pairs for text in document.sections.values()}
     made = Made()
-    if not texts:
-        return made
+    await _load(record, embedder, texts, made)
+    cut = await asyncio.to_thread(
+        lambda: {key: documents.split(text, embedder) for key, text in texts.items() if key not in made.vectors}
+    )
+    async with turn or nullcontext():
+        await _load(record, embedder, cut, made)  # what others have made meanwhile
+        missing = {key: parts for key, parts in cut.items() if key not in made.vectors}
+        await _make(record, embedder, pairs, missing, made)
+    return made
+
+
+async def _load(record: Record, embedder: Embedder, hashes: Collection[str], made: Made) -> None:
+    """Add to `made` what is cached."""
+    if not hashes:
+        return
     async with record.reading() as tx:
-        made.vectors = await embeddings.load_vectors(tx, embedder.name, list(texts))
+        vectors = await embeddings.load_vectors(tx, embedder.name, hashes)
         if isinstance(embedder, Weighing):
-            made.weights = await embeddings.load_weights(tx, embedder.name, list(texts))
-            made.vectors = {key: rows for key, rows in made.vectors.items() if key in made.weights}
-    missing = {key: text for key, text in texts.items() if key not in made.vectors}
+            made.weights |= await embeddings.load_weights(tx, embedder.name, hashes)
+            vectors = {key: rows for key, rows in vectors.items() if key in made.weights}
+    made.vectors |= vectors
+
+
+async def _make(record: Record, embedder: Embedder, pairs: Sequence[Pair], missing: Cut, made: Made) -> None:
+    """Embed what is missing, and cache it."""
     try:
         refused = await _embed(embedder, missing, made)
     except ItemError:
@@ -65,28 +88,25 @@ async def make_vectors(record: Record, embedder: Embedder, pairs: Sequence[Pair]
         weights = {key: made.weights[key] for key in made.fresh if key in made.weights}
         async with record.transaction() as tx:
             await embeddings.store_vectors(tx, embedder.name, vectors, weights)
-    return made
 
 
-async def _embed_apart(embedder: Embedder, pairs: Sequence[Pair], missing: Mapping[str, str], made: Made) -> None:
+async def _embed_apart(embedder: Embedder, pairs: Sequence[Pair], missing: Cut, made: Made) -> None:
     """One text of many was refused: document by document, so that only its own documents are set aside."""
     for claim, document in pairs:
         own = {key: missing[key] for key in map(text_hash, document.sections.values()) if key in missing}
         try:
-            refused = await _embed(embedder, {key: text for key, text in own.items() if key not in made.vectors}, made)
+            refused = await _embed(embedder, {key: cut for key, cut in own.items() if key not in made.vectors}, made)
         except ItemError as error:
             made.refused.append((claim, error))
         else:
             made.refused += [(claim, Unreadable(why)) for why in list(refused.values())[:1]]
 
 
-async def _embed(embedder: Embedder, texts: Mapping[str, str], made: Made) -> dict[str, str]:
+async def _embed(embedder: Embedder, texts: Cut, made: Made) -> dict[str, str]:
     """Embed texts into `made`; returns those that the model does not take, with its reason, by their hash."""
     if not texts:
         return {}
-    parts = await asyncio.to_thread(
-        lambda: [(key, part) for key, text in texts.items() for part in documents.split(text, embedder)]
-    )
+    parts = [(key, part) for key, own in texts.items() for part in own]
     weighed: Sequence[Words] = ()
     refused: Mapping[int, str] = {}
     if isinstance(embedder, Weighing):
@@ -97,14 +117,14 @@ async def _embed(embedder: Embedder, texts: Mapping[str, str], made: Made) -> di
         except TextsRefused as error:
             rows, refused = error.vectors, error.refused
     bad = {parts[place][0]: why for place, why in refused.items()}
-    own: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for place, (key, _) in enumerate(parts):
         if key not in bad:
-            own.setdefault(key, []).append(place)
-    made.vectors |= {key: np.asarray(rows[places]) for key, places in own.items()}
+            places.setdefault(key, []).append(place)
+    made.vectors |= {key: np.asarray(rows[own]) for key, own in places.items()}
     if weighed:
-        made.weights |= {key: _highest([weighed[place] for place in places]) for key, places in own.items()}
-    made.fresh |= set(own)
+        made.weights |= {key: _highest([weighed[place] for place in own]) for key, own in places.items()}
+    made.fresh |= set(places)
     made.texts += len(parts) - len(refused)
     return bad
 
@@ -156,6 +176,6 @@ def point_id(claim: Claim) -> UUID:
 
 def failure(claim: Claim, error: ItemError) -> ItemFailure:
     """What goes to the retry queue, and into `errors`, for a document that could not be made."""
-    kind = Kind.TICKET if claim.collection == documents.TICKETS else Kind.ARTICLE
-    key = f"{claim.item_id}:{claim.language}" if claim.language else claim.item_id
+    kind = documents.kind_of(claim.collection)
+    key = f"{claim.item_id}:{claim.language}" if claim.language and kind is Kind.ARTICLE else claim.item_id
     return ItemFailure(kind=kind, key=key, reason=error.message, retry=error.retry)

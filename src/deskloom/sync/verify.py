@@ -38,6 +38,8 @@ BATCH = 500
 WHAT = ("missing", "stale", "extra", "orphaned", "payload")
 SOURCE_DOWN = (SourceUnavailable, CredentialsRefused, AccessRefused, SourceRejected, WindowStuck, ItemError)
 AT_SOURCE = ("missing", "stale", "extra")
+_READ_WHOLE = (Kind.CODES, Kind.HOURS)
+"""What runs compare themselves: code tables are read whole by each, and time entries by the month or the ticket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,10 @@ class _Verify:
         self.collections = [name for name in collections if self.options.collection in (None, name)]
         streams = [(name, stream) for name, source in sources.items() for stream in source.streams.values()]
         self.kinds: dict[tuple[str, str], Kind] = {(name, stream.name): stream.kind for name, stream in streams}
+        self.writers: dict[str, set[str]] = {}
+        for name, stream in streams:
+            if stream.collection is not None:
+                self.writers.setdefault(stream.collection, set()).add(name)
         queues = {(name, stream.collection): stream.name for name, stream in streams if stream.collection}
         self.mender = Mender(run, publisher, queues)
         self.unread = 0
@@ -154,7 +160,9 @@ class _Verify:
                 found.source[name] = await self._ask(source, repair=repair)
         self.run.phase = "checking the record"
         async with self.run.record.reading() as tx:
-            findings = await check_record(tx, collections=self.collections, source=self.source, streams=self.kinds)
+            findings = await check_record(
+                tx, collections=self.collections, source=self.source, streams=self.kinds, writers=self.writers
+            )
         found.record = {
             "findings": len(findings),
             **Counter(one.check for one in findings),
@@ -170,8 +178,8 @@ class _Verify:
         """Compare the record with the listings of a source; what is mended is published at once."""
         told: dict[str, Json] = {}
         for stream in source.streams.values():
-            if stream.kind is Kind.CODES or self.options.collection not in (None, stream.collection):
-                continue  # code tables are small, and read whole by every run
+            if stream.kind in _READ_WHOLE or self.options.collection not in (None, stream.collection):
+                continue
             try:
                 told[stream.name] = await against(
                     self.run, source, stream, repair=repair, max_delete_share=self.max_delete_share

@@ -33,8 +33,8 @@ def _made(declared: Declared, key: str, values: Mapping[str, Any]) -> Row:
     settings = declared.settings
     plain = {name: _plain(_decoded(declared, name, value)) for name, value in values.items()}
     try:
-        localized = {name: _localized(plain[name], name) for name in settings.localized}
-        trees = {name: _json(plain[name], name) for name in settings.trees}
+        localized = {name: _localized(_json(declared, name, plain[name]), name) for name in settings.localized}
+        trees = {name: _json(declared, name, plain[name]) for name in settings.trees}
     except ValueError as error:
         raise Unreadable(f"Row {key} of {declared.table.quoted}: {error}", key=key) from None
     languages = sorted({language for texts in localized.values() for language in texts})
@@ -61,7 +61,7 @@ def _made(declared: Declared, key: str, values: Mapping[str, Any]) -> Row:
 
 def _decoded(declared: Declared, name: str, value: Any) -> Any:
     """JSON columns arrive as text, so that one value that Python cannot read costs its own row only."""
-    if isinstance(value, str) and declared.table.columns[name].type in ("json", "jsonb"):
+    if isinstance(value, str) and _is_json(declared, name):
         return json.loads(value)
     return value
 
@@ -102,9 +102,8 @@ def _is_there(entry: Entry) -> bool:
     return bool(entry.title or entry.texts)
 
 
-def _localized(value: Any, name: str) -> Json:
-    """Language → text of a localized column; a value that is no object of texts is the caller's to refuse."""
-    found = _json(value, name)
+def _localized(found: Any, name: str) -> Json:
+    """Language → text of a localized column. Raises `ValueError` for a value that is no object."""
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -114,14 +113,20 @@ def _localized(value: Any, name: str) -> Json:
     return {language: text for language, text in texts.items() if text.strip()}
 
 
-def _json(value: Any, name: str) -> Any:
-    """A JSON column as it is, and text that holds JSON read as such."""
+def _json(declared: Declared, name: str, value: Any) -> Any:
+    """A JSON column as it is, and text that holds JSON, also within JSON, read as such. Raises `ValueError`."""
     if not isinstance(value, str):
         return value
     try:
         return _plain(json.loads(value))
     except ValueError:
+        if _is_json(declared, name):
+            return value
         raise ValueError(f'"{name}" is not JSON.') from None
+
+
+def _is_json(declared: Declared, name: str) -> bool:
+    return declared.table.columns[name].type in ("json", "jsonb")
 
 
 def _leaves(tree: Any) -> Iterator[str]:

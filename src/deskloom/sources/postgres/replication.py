@@ -52,9 +52,9 @@ class Slot:
     behind: int
 
 
-def slot_name(declared: Declared) -> str:
+def slot_name(source: str) -> str:
     """The name of a table's slot, and of its publication."""
-    return made_name("deskloom_", declared.settings.name, plain=True)
+    return made_name("deskloom_", source, plain=True)
 
 
 def place(lsn: str) -> int:
@@ -69,12 +69,12 @@ async def install(database: Database, declared: Declared, *, reader: str | None 
     `reader`: the role that is to read the table and the slot, if it is not the one that makes them.
     Raises `SettingInvalid` where the server or the table is not fit for it, `AccessRefused` without the right.
     """
-    name, table = slot_name(declared), declared.table.quoted
+    name, table = slot_name(declared.settings.name), declared.table.quoted
     async with database.connection() as connection:
         await _require_fit(connection, declared)
         if not await installed(connection, declared):
             # A slot that is older than its publication cannot be read: the log did not know of it then.
-            if await find_slot(connection, declared) is not None:
+            if await find_slot(connection, declared.settings.name) is not None:
                 await _patiently(lambda: connection.execute("SELECT pg_drop_replication_slot($1)", name))
             await connection.execute(f"DROP PUBLICATION IF EXISTS {quote(name)}")
             await connection.execute(
@@ -83,7 +83,7 @@ async def install(database: Database, declared: Declared, *, reader: str | None 
         if reader is not None:
             await connection.execute(f"GRANT USAGE ON SCHEMA {quote(declared.table.schema)} TO {quote(reader)}")
             await connection.execute(f"GRANT SELECT ON {table} TO {quote(reader)}")
-        if await find_slot(connection, declared) is None:
+        if await find_slot(connection, declared.settings.name) is None:
             await _make_slot(database, connection, name)
 
 
@@ -93,29 +93,34 @@ async def _make_slot(database: Database, connection: asyncpg.Connection, name: s
         await connection.fetchval("SELECT pg_create_logical_replication_slot($1, 'pgoutput')::text", name)
 
 
-async def remove(database: Database, declared: Declared) -> None:
-    """Take slot and publication away, so that the server holds nothing back any more."""
-    name = slot_name(declared)
+async def remove(database: Database, source: str) -> bool:
+    """Take slot and publication of a table away, so that the server holds nothing back any more; False: none were
+    there. It does not matter what has become of the table."""
+    name = slot_name(source)
     async with database.connection() as connection:
-        if await find_slot(connection, declared) is not None:
+        slot = await find_slot(connection, source) is not None
+        if slot:
             await _patiently(lambda: connection.execute("SELECT pg_drop_replication_slot($1)", name))
+        published = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = $1)", name)
         await connection.execute(f"DROP PUBLICATION IF EXISTS {quote(name)}")
+    return slot or bool(published)
 
 
 async def installed(connection: asyncpg.Connection, declared: Declared) -> bool:
     """Whether the table's publication is there. Its slot may have been lost."""
-    return bool(await connection.fetchval(_PUBLISHED, slot_name(declared), declared.table.oid))
+    return bool(await connection.fetchval(_PUBLISHED, slot_name(declared.settings.name), declared.table.oid))
 
 
-async def find_slot(connection: asyncpg.Connection, declared: Declared) -> Slot | None:
+async def find_slot(connection: asyncpg.Connection, source: str) -> Slot | None:
     """The table's slot; None if there is none."""
-    row = await connection.fetchrow(_SLOT, slot_name(declared))
+    row = await connection.fetchrow(_SLOT, slot_name(source))
     return Slot(int(row["held"] or 0), bool(row["whole"]), row["at"], int(row["behind"] or 0)) if row else None
 
 
 async def alarms(connection: asyncpg.Connection, declared: Declared) -> list[str]:
     """What a slot does that a person should know: it keeps the server's log from being removed."""
-    slot, name = await find_slot(connection, declared), declared.settings.name
+    name = declared.settings.name
+    slot = await find_slot(connection, name)
     if slot is None or slot.held < ALARM_BYTES:
         return []
     return [
@@ -154,16 +159,17 @@ FROM pg_logical_slot_peek_binary_changes($1, NULL, $3, 'proto_version', '1', 'pu
 
 
 async def changes(database: Database, declared: Declared) -> AsyncGenerator[None, None]:
-    """Whenever the slot holds something, and once at the start: it is looked at every `LOOKED` seconds."""
+    """Whenever the slot holds something, and once at the start: while it does not, it is looked at every `LOOKED` s."""
     yield
     while True:
         async with database.connection() as connection:
-            slot = await find_slot(connection, declared)
+            slot = await find_slot(connection, declared.settings.name)
             waiting = slot is None or not slot.whole or slot.behind > MOVED_ON_BYTES
-            waiting = waiting or await _is_waiting(connection, slot_name(declared))
+            waiting = waiting or await _is_waiting(connection, slot_name(declared.settings.name))
         if waiting:
-            yield
-        await asyncio.sleep(LOOKED)
+            yield  # who follows sets the pace
+        else:
+            await asyncio.sleep(LOOKED)
 
 
 async def _is_waiting(connection: asyncpg.Connection, name: str) -> bool:
@@ -190,7 +196,7 @@ class ReplicationReader:
 
     def __init__(self, database: Database, declared: Declared) -> None:
         self.database, self.declared = database, declared
-        self._slot = slot_name(declared)
+        self._slot = slot_name(declared.settings.name)
 
     async def read(self, after: Cursor | None, *, limit: int | None, known: Known) -> AsyncIterator[Page]:
         """What changed; everything, the first time, and when the slot was lost."""
@@ -216,12 +222,12 @@ class ReplicationReader:
         sentence if changes were lost."""
         table, name = self.declared.table.quoted, self.declared.settings.name
         async with self.database.connection() as connection:
-            slot = await find_slot(connection, self.declared)
+            slot = await find_slot(connection, self.declared.settings.name)
             if slot is None or not slot.whole:
                 if slot is not None:
                     await _patiently(lambda: connection.execute("SELECT pg_drop_replication_slot($1)", self._slot))
                 await _make_slot(self.database, connection, self._slot)
-                made = await find_slot(connection, self.declared)
+                made = await find_slot(connection, self.declared.settings.name)
                 lost = (
                     f'The replication slot "{self._slot}" was lost, and with it what changed meanwhile. It was made '
                     f"anew, and {table} is read whole."

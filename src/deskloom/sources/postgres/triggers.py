@@ -18,7 +18,7 @@ import asyncpg
 from deskloom.errors import AccessRefused, SettingInvalid, SourceUnavailable
 from deskloom.model import Cursor, ItemFailure, Json, Kind, Page
 from deskloom.protocols import Known
-from deskloom.sources.postgres.catalog import quote
+from deskloom.sources.postgres.catalog import Table, quote
 from deskloom.sources.postgres.column import Taking, named_rows, page, whole
 from deskloom.sources.postgres.database import Database
 from deskloom.sources.postgres.declared import Declared
@@ -109,8 +109,8 @@ async def install(database: Database, declared: Declared, *, reader: str | None 
     """
     _require_fit(declared)
     arguments = ", ".join(_literal(text) for text in (declared.settings.name, *declared.key))
-    rows, truncates = trigger_names(declared)
-    table, function = declared.table.quoted, _function(declared)
+    rows, truncates = trigger_names(declared.settings.name)
+    table, function = declared.table.quoted, _function(declared.settings.name)
     async with database.connection() as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
         await connection.execute(_SHARED)
@@ -143,22 +143,30 @@ async def _let_read(connection: asyncpg.Connection, declared: Declared, reader: 
         await connection.execute(f"GRANT USAGE ON SCHEMA {quote(schema)} TO {role}")
 
 
-async def remove(database: Database, declared: Declared) -> None:
-    """Take the table's triggers and entries away; the outbox goes with the last of them."""
+async def remove(database: Database, source: str, table: Table | None) -> bool:
+    """Take a table's triggers and entries away; the outbox goes with the last of them. False: none were there.
+
+    `table` None: it is gone, and its triggers with it.
+    """
+    there = False
     async with database.connection() as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
-        for name in trigger_names(declared):
-            await connection.execute(f"DROP TRIGGER IF EXISTS {quote(name)} ON {declared.table.quoted}")
+        if table is not None:
+            names = list(trigger_names(source))
+            there = bool((await connection.fetchrow(_INSTALLED, table.oid, names, b""))["there"])
+            for name in names:
+                await connection.execute(f"DROP TRIGGER IF EXISTS {quote(name)} ON {table.quoted}")
         if await connection.fetchval(f"SELECT to_regclass('{SCHEMA}.outbox') IS NULL"):
-            return
-        await connection.execute(f"DROP FUNCTION IF EXISTS {_function(declared)}()")
-        for table in ("outbox", "forgotten"):
-            await connection.execute(f"DELETE FROM {SCHEMA}.{table} WHERE source = $1", declared.settings.name)
+            return there
+        await connection.execute(f"DROP FUNCTION IF EXISTS {_function(source)}()")
+        for noted in ("outbox", "forgotten"):
+            await connection.execute(f"DELETE FROM {SCHEMA}.{noted} WHERE source = $1", source)
         if await connection.fetchval(_EMPTY, SCHEMA):
             await connection.execute(f"DROP TABLE {SCHEMA}.outbox, {SCHEMA}.forgotten")
             # The schema stays if somebody has put something else into it.
             if not await connection.fetchval(_FULL, SCHEMA):
                 await connection.execute(f"DROP SCHEMA {SCHEMA}")
+    return there
 
 
 _INSTALLED = """
@@ -192,8 +200,9 @@ async def alarms(connection: asyncpg.Connection, declared: Declared) -> list[str
 
 
 async def _standing(connection: asyncpg.Connection, declared: Declared) -> asyncpg.Record:
-    arguments = b"".join(text.encode() + b"\0" for text in (declared.settings.name, *declared.key))
-    return await connection.fetchrow(_INSTALLED, declared.table.oid, list(trigger_names(declared)), arguments)
+    name = declared.settings.name
+    arguments = b"".join(text.encode() + b"\0" for text in (name, *declared.key))
+    return await connection.fetchrow(_INSTALLED, declared.table.oid, list(trigger_names(name)), arguments)
 
 
 async def changes(database: Database, declared: Declared) -> AsyncGenerator[None, None]:
@@ -229,9 +238,9 @@ async def changes(database: Database, declared: Declared) -> AsyncGenerator[None
             await connection.close(timeout=5)
 
 
-def trigger_names(declared: Declared) -> tuple[str, str]:
+def trigger_names(source: str) -> tuple[str, str]:
     """The names of a table's two triggers: of rows, and of truncates."""
-    return made_name("deskloom_", declared.settings.name), made_name("deskloom_all_", declared.settings.name)
+    return made_name("deskloom_", source), made_name("deskloom_all_", source)
 
 
 class TriggerReader:
@@ -326,8 +335,8 @@ def json_key(stored: str) -> list[str]:
     return parts
 
 
-def _function(declared: Declared) -> str:
-    return f"{SCHEMA}.{quote(made_name('note_', declared.settings.name))}"
+def _function(source: str) -> str:
+    return f"{SCHEMA}.{quote(made_name('note_', source))}"
 
 
 def _note(declared: Declared) -> str:
@@ -337,7 +346,7 @@ def _note(declared: Declared) -> str:
         return ", ".join(f"{row}.{quote(name)}::text" for name in declared.key)
 
     return _NOTE.format(
-        function=_function(declared),
+        function=_function(declared.settings.name),
         schema=SCHEMA,
         channel=CHANNEL,
         source=_literal(declared.settings.name),
