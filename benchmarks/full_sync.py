@@ -3,21 +3,28 @@
 Serves the real Thunderbird tickets and articles with the sandbox, runs `deskloom sync tickets --full` and
 `sync kb --full`, compares the record with the source field by field, and syncs again.
 
-Run: python -m benchmarks.full_sync [--tickets 2000 --tickets 20000]   (20000: all of them)
+Run: python -m benchmarks.full_sync [--tickets 2000 --tickets 20000] [--index qdrant]   (20000: all of them)
+
+With `--index qdrant` the points go to a stand-in for a Qdrant server, a process of its own whose memory is not counted:
+what the embedded index (`edge`) keeps of each ticket in memory is left out then.
 """
 
 from __future__ import annotations
 
 import argparse
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import httpx
-from benchmarks.rigs import Measured, command, sandbox, table, thunderbird
+from benchmarks.rigs import ROOT, Measured, command, sandbox, table, thunderbird
+from tests.indexes.qdrant_stub import QdrantStub
 
 ALL = 20_000
 PAGE = 100
@@ -94,16 +101,36 @@ def counts(measured: Measured) -> dict[str, float]:
     return total
 
 
-def measure(tickets: int, folder: Path) -> None:
+@contextmanager
+def chosen(index: str) -> Iterator[dict[str, str]]:
+    """The settings of an index, which is served as long as this lasts."""
+    if index == "edge":
+        yield {}
+        return
+    words = [sys.executable, "-m", "benchmarks.full_sync", "--serve-index"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as server:
+        assert server.stdin is not None and server.stdout is not None
+        yield {"DESKLOOM_INDEX": "qdrant", "QDRANT_URL": server.stdout.readline().strip()}
+        server.stdin.close()
+
+
+def serve_index() -> None:
+    """Be the stand-in for a Qdrant server until the input ends."""
+    with QdrantStub() as stub:
+        print(stub.url, flush=True)
+        sys.stdin.read()
+
+
+def measure(tickets: int, index: str, folder: Path) -> None:
     data = thunderbird(folder / "data", None if tickets >= ALL else tickets)
     home = folder / "home"
-    with sandbox(data) as url:
+    with sandbox(data) as url, chosen(index) as extra:
         least = least_calls(url)
         calls(url)
         rows = [["step", "calls", "credits", "least", "ratio", *DID, "seconds", "own MB", "peak MB"]]
         for step, words in (("first", ["--full"]), ("second", [])):
             for stream in ("tickets", "kb"):
-                measured = command(home, url, "sync", stream, *words, "--json")
+                measured = command(home, url, "sync", stream, *words, "--json", extra=extra)
                 asked, did = calls(url), counts(measured)
                 floor = least[stream] if step == "first" else None
                 ratio = f"{asked['total'] / floor:.3f}" if floor else ""
@@ -112,17 +139,21 @@ def measure(tickets: int, folder: Path) -> None:
                     + [int(did[name]) for name in DID]
                     + [measured.seconds, measured.own, measured.peak]
                 )
-        table(f"{tickets} tickets: what each step did", rows)
+        table(f"{tickets} tickets, index {index}: what each step did", rows)
         table("Record beside source", compare(url, home))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tickets", type=int, action="append")
+    parser.add_argument("--index", choices=("edge", "qdrant"), default="edge")
+    parser.add_argument("--serve-index", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve_index:
+        return serve_index()
     for tickets in options.tickets or [ALL]:
         with tempfile.TemporaryDirectory() as folder:
-            measure(tickets, Path(folder))
+            measure(tickets, options.index, Path(folder))
 
 
 if __name__ == "__main__":

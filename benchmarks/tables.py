@@ -91,6 +91,8 @@ class Outcome:
     own: float = 0.0
     cpu: float = 0.0
     filled: float = 0.0
+    again: float | None = None
+    """Seconds of the first read, and of a second one with nothing to do."""
 
     def seconds(self, kind: str, share: float) -> str:
         found = percentile(self.stale.get(kind, ()), share)
@@ -314,6 +316,9 @@ async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, opt
         began = time.perf_counter()
         await sync(client)
         outcome.filled = time.perf_counter() - began
+        began = time.perf_counter()
+        await sync(client)
+        outcome.again = time.perf_counter() - began
         watch = Watch(SAMPLED[way])
         writers = Writers(url, rate=options.writes, told=watch.told, held=watch.held, seed=WAYS.index(way))
         await forget_counts(url)
@@ -543,11 +548,28 @@ def show(outcomes: Sequence[Outcome], options: Any) -> None:
         texts = one.embedded if options.model == "server" else "-"
         lines.append([one.title, one.done.rows, one.runs, read, ratios[0], asked, ratios[1], texts, one.needed])
     table("Reading: rows of the table that were read, and statements on its database", lines)
-    lines = [["", "single p50", "p99", "late p50", "p99", "deleted p50", "p99", "samples", "own MB", "CPU s", "fill s"]]
+    lines = [
+        [
+            "",
+            "single p50",
+            "p99",
+            "late p50",
+            "p99",
+            "deleted p50",
+            "p99",
+            "samples",
+            "own MB",
+            "CPU s",
+            "first read",
+            "again",
+        ]
+    ]
     for one in outcomes:
         kinds = [one.seconds(kind, share) for kind in ("single", "late", "deleted") for share in (0.5, 0.99)]
         samples = sum(len(found) for found in one.stale.values())
-        lines.append([one.title, *kinds, samples, one.own, one.cpu, one.filled])
+        lines.append(
+            [one.title, *kinds, samples, one.own, one.cpu, one.filled, "-" if one.again is None else one.again]
+        )
     table("Staleness in seconds, and what it takes (compare, do not quote)", lines)
 
 

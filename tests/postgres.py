@@ -124,6 +124,31 @@ def running(
             log.close()
 
 
+@contextlib.contextmanager
+def standby(primary: Server) -> Iterator[Server]:
+    """A server that streams from a primary, and can be read; `pg_promote()` makes it one of its own."""
+    found = [folder for folder in candidates() if (folder / "pg_basebackup").exists()]
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+        home, user, port = Path(name), _other_user(), _free_port()
+        programs = _reachable(found[0], home, user)
+        _give(home, user)
+        data = home / "data"
+        source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "deskloom", "-R", "-X", "stream", "-c", "fast"]
+        _run([programs / "pg_basebackup", "-D", data, *source], user)
+        options = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", home, "-c", "max_connections=200"]
+        options += ["-c", "wal_level=logical", "-c", "max_prepared_transactions=5"]
+        log = (home / "log").open("wb")
+        command = [str(part) for part in [programs / "postgres", *options]]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, **_as(user))
+        try:
+            _wait(process, port, home / "log", "unused")
+            yield Server(port, process, lambda: process)
+        finally:
+            process.send_signal(3)
+            process.wait(30)
+            log.close()
+
+
 async def create(server: Server, name: str, template: str = "template1") -> None:
     """Make a database, a copy of the template."""
     admin = await asyncpg.connect(server.url("postgres"))

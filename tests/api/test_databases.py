@@ -17,7 +17,11 @@ async def test_the_main_walk_answers_alike(install: Install) -> None:
 
         status = (await client.get("/api/sync/status")).json()
         assert (status["total_tickets"], status["total_kb_articles"]) == (4, 2)
-        assert [stream["items"] for stream in status["streams"]] == [4, 2]
+        assert [(stream["stream"], stream["items"]) for stream in status["streams"]] == [
+            ("tickets", 4),
+            ("kb", 2),
+            ("hours", 0),
+        ]
 
         first = (await client.get("/api/runs", params={"limit": 1})).json()
         rest = (await client.get("/api/runs", params={"limit": 1, "after": first["next"]})).json()

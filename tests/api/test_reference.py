@@ -21,7 +21,12 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-QUERIES = {"search": "q=printer"}
+MONTH = "month=2025-01"
+NOT_TO_BE_BILLED = ("get_invoice_csv", "get_invoice_iif")
+"""There is no work in the month, so no invoice; `tests/billing` compares real ones to the byte."""
+QUERIES = {"search": "q=printer"} | dict.fromkeys(
+    ("get_billing_month", "get_statement", "get_invoice_csv", "get_invoice_iif", "get_invoices_zip"), MONTH
+)
 together = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -88,6 +93,9 @@ async def test_what_is_answered_is_what_is_documented(shared: Shared) -> None:
         response = await shared.client.get(f"{path.format(**fill)}?{QUERIES.get(name, '')}")
         documented = operation["responses"][str(response.status_code)]
         content_type = response.headers["content-type"].partition(";")[0]
+        if name in NOT_TO_BE_BILLED:
+            assert (response.status_code, content_type) == (409, *documented["content"]), name
+            continue
         assert (response.status_code, content_type) == (200, *documented["content"]), name
         if model := routes()[name].response_model:
             adapter: TypeAdapter[Any] = TypeAdapter(model)

@@ -67,6 +67,7 @@ def found(shop: Terminal, query: str, *options: str) -> list[str]:
     return [f"{hit['collection']} {hit['id']}" for hit in done.json()["hits"]]
 
 
+@pytest.mark.slow
 def test_a_newcomer_declares_syncs_and_finds(shop: Terminal, team: asyncpg.Connection) -> None:
     """From an empty folder: the proposal is shown, taken, synced, found, and every command tells the same story."""
     assert shop.run("table", "list").out.startswith("No table is declared.")
@@ -104,6 +105,7 @@ def test_a_newcomer_declares_syncs_and_finds(shop: Terminal, team: asyncpg.Conne
     assert (stats.status, stats.out.splitlines()[1].split()[:5]) == (0, ["references", "column", "5", "13", "0"])
 
 
+@pytest.mark.slow
 async def test_one_row_a_sweep_and_a_full_sync(declared: Terminal, team: asyncpg.Connection) -> None:
     """One row is synced at once; a sweep finds what was removed or changed without a new stamp; full rebuilds."""
     first = declared.run("sync", "incremental", "--json")

@@ -23,9 +23,10 @@ HEAVY = (
     "uvicorn",
 )
 WRONG = {
-    ("sync",): "Missing argument 'what'. Choose from: tickets, kb, hours, all. See: deskloom sync --help",
-    ("sync", "tables"): "Invalid value for 'what': 'tables' is not one of 'tickets', 'kb', 'hours', 'all'. "
-    "See: deskloom sync --help",
+    ("sync",): "Missing argument 'what'. Choose from: tickets, kb, hours, tables, all, incremental, full, stats, "
+    "item. See: deskloom sync --help",
+    ("sync", "people"): "Invalid value for 'what': 'people' is not one of 'tickets', 'kb', 'hours', 'tables', 'all', "
+    "'incremental', 'full', 'stats', 'item'. See: deskloom sync --help",
     ("sync", "kb", "--limit", "0"): "Invalid value for '--limit': \"0\" is not a whole number from 1 to 500, "
     "for example 100. See: deskloom sync --help",
     ("sync", "kb", "--limit", "501"): "Invalid value for '--limit': \"501\" is not a whole number from 1 to 500, "

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.rig import Install, Rig
 from tests.sources.desk import empty_desk, put_entry, put_ticket
+from tests.sources.servicedesk import empty_service
 
 from deskloom.model import Json
 from deskloom.record import tables
@@ -15,6 +16,7 @@ from deskloom.record.details import load_details
 from deskloom.record.runs import Run
 from deskloom.sandbox import Desk, Fault, Switches
 from deskloom.sandbox.freshdesk.edits import perform
+from deskloom.sandbox.freshservice import Switches as ServiceSwitches
 
 LONG_AGO, LATELY = "2026-08-10T09:00:00Z", "2026-10-20T09:00:00Z"
 
@@ -228,3 +230,23 @@ async def test_verify_agrees_with_hours_in_the_record(install: Install) -> None:
         assert report is not None
         assert (report["agree"], report["record"]["findings"]) == (True, 0)
         assert "hours" not in report["source"]["freshdesk"]
+
+
+async def test_hours_of_a_ticket_that_was_deleted_are_not_asked_for_for_ever(install: Install) -> None:
+    """Where a deleted ticket is refused by its id, its hours leave the queue once the ticket is known to be deleted;
+    what was worked on it stands."""
+    desk = empty_service(switches=ServiceSwitches(deleted_view=403))
+    put_ticket(desk, 1, 1, workspace_id=2)
+    put_entry(desk, 81_001, 1, LATELY)
+    async with install(desk) as made:
+        await made.sync("tickets")
+        desk.faults.add(Fault(match="/tickets/1/time_entries", kind="500", times=None))
+        run = await made.sync("hours", mode="full")
+        assert (run.state, await queue(made)) == ("partial", [("hours", "hours", "1")])
+        desk.faults.clear()
+        desk.perform({"method": "DELETE", "path": "tickets/1"})
+        desk.clock.advance(7200)
+        await made.sync("tickets")
+        run = await made.sync("hours")
+        assert (run.state, await queue(made)) == ("succeeded", [])
+        assert await standing(made) == {81_001: (1, 5400)}

@@ -129,6 +129,8 @@ def test_modes_are_those_of_the_stream() -> None:
     assert {stream: read_mode(stream, None) for stream in MODES} == {
         "tickets": "incremental",
         "kb": "incremental",
+        "hours": "incremental",
+        "rows": "incremental",
         "verify": "verify",
     }
     for stream, mode, parameter in (("agents", None, "stream"), ("verify", "full", "mode"), ("kb", "verify", "mode")):

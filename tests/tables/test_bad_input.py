@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -452,3 +453,55 @@ async def test_a_transaction_in_two_phases_is_neither_broken_nor_missed(lone: po
     assert [keys(await reader.read()) for reader in readers] == [["2"]] * 2
     await team.close()
     await database.aclose()
+
+
+@pytest.fixture
+def replica(lone: postgres.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    """A standby that streams from `lone`."""
+    with postgres.standby(lone) as server:
+        yield server
+
+
+@pytest.mark.slow
+async def test_a_replica_is_read_by_its_column_and_may_take_over(
+    lone: postgres.Server, replica: postgres.Server
+) -> None:
+    """Preparing it is refused in a sentence; a late commit arrives; once it is the primary the table is read whole."""
+    team = await asyncpg.connect(lone.url("postgres"))
+    await plain(team, "id int PRIMARY KEY, body text, at timestamptz NOT NULL DEFAULT now()", "1, 'a'", "2, 'b'")
+    database = Database(replica.url("postgres"))
+    table = TableSource(
+        TableSettings(name="thing", table="thing", texts="body", changed="at", deleted=None), database, overlap=0
+    )
+    await arrived(team, replica)
+    reader = Reader(table)
+    assert keys(await reader.read()) == ["1", "2"]
+    for work in (triggers, replication):
+        with pytest.raises((SettingInvalid, SourceUnavailable), match=r"read-only transaction|names a replica"):
+            await work.install(database, await table.declared())
+    late = await asyncpg.connect(lone.url("postgres"))
+    await late.execute("BEGIN; INSERT INTO thing VALUES (3, 'late')")
+    for number in (4, 5):
+        await team.execute(f"INSERT INTO thing VALUES ({number}, 'c')")
+        await arrived(team, replica)
+        assert keys(await reader.read()) == [str(number)]
+    await late.execute("COMMIT")
+    await arrived(team, replica)
+    assert keys(await reader.read()) == ["3"]
+    other = await asyncpg.connect(replica.url("postgres"))
+    assert await other.fetchval("SELECT pg_promote()")
+    await other.execute("DELETE FROM thing WHERE id = 1")
+    assert (await reader.read(), reader.listing) == ([], {"2", "3", "4", "5"})
+    for connection in (team, late, other):
+        await connection.close()
+    await database.aclose()
+
+
+async def arrived(team: asyncpg.Connection, replica: postgres.Server) -> None:
+    """Wait until the replica has replayed what was written so far."""
+    at = await team.fetchval("SELECT pg_current_wal_insert_lsn()::text")
+    other = await asyncpg.connect(replica.url("postgres"))
+    async with asyncio.timeout(30):
+        while not await other.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", at):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await other.close()

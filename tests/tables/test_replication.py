@@ -133,7 +133,7 @@ async def test_a_quiet_table_holds_nothing_back(reader: Reader, team: asyncpg.Co
 async def test_a_slot_that_somebody_else_moved_on_is_told(
     reader: Reader, team: asyncpg.Connection, database: Database
 ) -> None:
-    """Another Deskloom under the same name, or a record that was restored: the table is read whole, and that is said."""
+    """Another Deskloom under the same name, or a record that was restored: it is said, and the table read whole."""
     other = Reader(TableSource(reader.source.settings, database))
     await other.read()
     await team.execute("""DELETE FROM "KnowledgeReference" WHERE id = 'one'""")

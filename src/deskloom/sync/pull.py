@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from deskloom.errors import DeletionHeld, SourceUnavailable
 from deskloom.model import Cursor, ItemFailure, Kind, Page, Record, Tombstone
 from deskloom.protocols import Known, Source, Stream, nothing_known
 from deskloom.record import checkpoints, documents, failures
 from deskloom.record.store import keys as keys_of
-from deskloom.record.store import stamps
+from deskloom.record.store import stamps, standing
 from deskloom.sync.hours import Proven, prove_hours
 from deskloom.sync.proof import settle
 from deskloom.sync.runs import WHOLE, ActiveRun, uninterrupted
@@ -76,11 +78,20 @@ async def retry_failures(run: ActiveRun, source: Source, stream: Stream) -> None
                 raise
             record, failed = None, ItemFailure(kind=stream.kind, key=failure.key, reason=error.message)
         async with run.step() as step:
+            if failed and stream.kind is Kind.HOURS and await _is_deleted(step.tx, source.name, failure.key):
+                await failures.clear_failures(step.tx, source.name, stream.name, [failure.key])
+                failed = None
             await store_records(run, step, source, stream, [record] if record else [], [failed] if failed else [])
             if stream.collection and record and not isinstance(record, Tombstone):  # it may have failed in publishing
                 keys = document_keys(record)
                 await documents.mark_stale(step.tx, stream.collection, source.name, keys, now=run.clock())
         run.taken += main
+
+
+async def _is_deleted(tx: AsyncConnection, source: str, ticket: str) -> bool:
+    """Whether a ticket is known to be deleted: that its hours may not be read any more is no failure then."""
+    stands = (await standing(tx, source, Kind.TICKET, [ticket])).get(ticket)
+    return stands is not None and not stands.alive
 
 
 async def _reopen(run: ActiveRun, source: Source, stream: Stream) -> None:

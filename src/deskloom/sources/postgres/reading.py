@@ -105,66 +105,50 @@ class _Pace:
             self.rows = min(PAGE, self.rows * 2)
 
 
-async def by_key(
-    connection: asyncpg.Connection, declared: Declared, after: Sequence[str] | None, *, where: str | None = None
+async def _pages(
+    connection: asyncpg.Connection, declared: Declared, statement: str, values: Sequence[str]
 ) -> AsyncIterator[list[Found]]:
-    """Living rows (or those that meet `where`), in the order of the key, after a key."""
-    order, condition, pace = ", ".join(map(quote, declared.key)), where or declared.living, _Pace()
-    while True:
-        size = pace.rows
-        bound = f" AND ({order}) > ({_casts(declared, 1)})" if after is not None else ""
-        statement = f"{select(declared)} WHERE ({condition}) AND {declared.named}{bound} ORDER BY {order} LIMIT {size}"
-        rows = await connection.fetch(statement, *(after or ()))
-        if rows:
-            yield found(declared, rows)
-            after = [rows[-1][place] for place in range(len(declared.key))]
-        if len(rows) < size:
-            return
+    """The rows of a statement, sorted once by the server, and fetched a page at a time."""
+    cursor, pace = await connection.cursor(statement, *values), _Pace()
+    while rows := await cursor.fetch(pace.rows):
+        yield found(declared, rows)
         pace.follow(rows)
 
 
-async def by_change(
+def by_key(
+    connection: asyncpg.Connection, declared: Declared, after: Sequence[str] | None, *, where: str | None = None
+) -> AsyncIterator[list[Found]]:
+    """Living rows (or those that meet `where`), in the order of the key, after a key."""
+    order = ", ".join(map(quote, declared.key))
+    bound = f" AND ({order}) > ({_casts(declared, 1)})" if after is not None else ""
+    condition = f"({where or declared.living}) AND {declared.named}{bound}"
+    return _pages(connection, declared, f"{select(declared)} WHERE {condition} ORDER BY {order}", after or ())
+
+
+def by_change(
     connection: asyncpg.Connection, declared: Declared, since: str | None, after: Sequence[str] | None
 ) -> AsyncIterator[list[Found]]:
     """Rows, dead ones too, whose change column is at or after `since`, in its order, after a (change, *key)."""
     assert declared.settings.changed is not None
-    changed, pace = quote(declared.settings.changed), _Pace()
+    changed, values = quote(declared.settings.changed), list[str]()
     cast = declared.table.columns[declared.settings.changed].cast
     order = ", ".join([changed, *map(quote, declared.key)])
-    while True:
-        size = pace.rows
-        if after is not None:
-            bound, values = f"({order}) > ($1::text::{cast}, {_casts(declared, 2)})", list(after)
-        elif since is not None:
-            bound, values = f"{changed} >= $1::text::{cast}", [since]
-        else:
-            bound, values = f"{changed} IS NOT NULL", []
-        statement = f"{select(declared)} WHERE {bound} AND {declared.named} ORDER BY {order} LIMIT {size}"
-        rows = await connection.fetch(statement, *values)
-        if rows:
-            yield found(declared, rows)
-            last = rows[-1]
-            after = [last[len(declared.key)] or "", *(last[place] for place in range(len(declared.key)))]
-        if len(rows) < size:
-            return
-        pace.follow(rows)
+    if after is not None:
+        bound, values = f"({order}) > ($1::text::{cast}, {_casts(declared, 2)})", list(after)
+    elif since is not None:
+        bound, values = f"{changed} >= $1::text::{cast}", [since]
+    else:
+        bound = f"{changed} IS NOT NULL"
+    statement = f"{select(declared)} WHERE {bound} AND {declared.named} ORDER BY {order}"
+    return _pages(connection, declared, statement, values)
 
 
 async def living_keys(connection: asyncpg.Connection, declared: Declared) -> AsyncIterator[list[str]]:
-    """The key of every living row, in their order."""
-    order, after = ", ".join(map(quote, declared.key)), None
-    while True:
-        bound = f" AND ({order}) > ({_casts(declared, 1)})" if after is not None else ""
-        statement = (
-            f"SELECT {_key(declared)} FROM {declared.table.quoted} "
-            f"WHERE ({declared.living}) AND {declared.named}{bound} ORDER BY {order} LIMIT {KEYS}"
-        )
-        rows = await connection.fetch(statement, *(after or ()))
-        if rows:
-            yield [key_text(tuple(row)) for row in rows]
-            after = list(rows[-1])
-        if len(rows) < KEYS:
-            return
+    """The key of every living row."""
+    condition = f"({declared.living}) AND {declared.named}"
+    cursor = await connection.cursor(f"SELECT {_key(declared)} FROM {declared.table.quoted} WHERE {condition}")
+    while rows := await cursor.fetch(KEYS):
+        yield [key_text(tuple(row)) for row in rows]
 
 
 async def canonical(
