@@ -109,7 +109,8 @@ def chosen(index: str) -> Iterator[dict[str, str]]:
         return
     words = [sys.executable, "-m", "benchmarks.full_sync", "--serve-index"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as server:
-        assert server.stdin is not None and server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout is not None
         yield {"DESKLOOM_INDEX": "qdrant", "QDRANT_URL": server.stdout.readline().strip()}
         server.stdin.close()
 

@@ -95,9 +95,7 @@ async def mark_gone(
         await tx.execute(query.values(state="gone", version=columns.version + 1, stale_since=now, **_FRESH))
 
 
-async def languages_of(
-    tx: AsyncConnection, collection: str, source: str, items: Iterable[str]
-) -> set[tuple[str, str]]:
+async def languages_of(tx: AsyncConnection, collection: str, source: str, items: Iterable[str]) -> set[tuple[str, str]]:
     """(item id, language) of every document that these items have, or had."""
     columns = documents.c
     found: set[tuple[str, str]] = set()
