@@ -411,7 +411,7 @@ async def recorded(home: Path) -> dict[str, Any]:
     try:
         async with record.reading() as tx:
             found = await tx.execute(select(held.c.external_id, held.c.raw).where(held.c.deleted_at.is_(None)))
-            return dict(found.tuples().all())
+            return {row.external_id: row.raw for row in found}
     finally:
         await record.aclose()
 

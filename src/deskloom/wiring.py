@@ -214,8 +214,8 @@ def _require_shareable(settings: Settings, *, own_index: bool) -> None:
     if own_index and (settings.index == "edge" or (settings.index == "chroma" and settings.chroma_url is None)):
         raise SettingInvalid(
             "DESKLOOM_DISPATCH=procrastinate needs an index that all workers reach, and edge belongs to one process, "
-            "as does Chroma's folder. Set DESKLOOM_INDEX=qdrant and QDRANT_URL, or DESKLOOM_INDEX=chroma and CHROMA_URL, "
-            "or leave DESKLOOM_DISPATCH out.",
+            "as does Chroma's folder. Set DESKLOOM_INDEX=qdrant and QDRANT_URL, or DESKLOOM_INDEX=chroma and "
+            "CHROMA_URL, or leave DESKLOOM_DISPATCH out.",
             setting="DESKLOOM_INDEX",
         )
 
