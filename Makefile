@@ -7,8 +7,8 @@ BIN := .venv/bin
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 WORKERS ?= auto
 # What `check` runs of the tests: those that start neither processes nor whole installations, but for the references.
-FAST := $(filter-out tests/cli tests/sync tests/pooler tests/crash tests/properties tests/dispatch,$(patsubst %/,%,$(wildcard tests/[a-z]*/))) \
-        tests/cli/test_reference.py $(wildcard tests/test_*.py)
+FAST := $(filter-out tests/cli tests/sync tests/pooler tests/crash tests/properties tests/dispatch tests/tables tests/billing tests/exports tests/api,$(patsubst %/,%,$(wildcard tests/[a-z]*/))) \
+        tests/api/test_reference.py tests/cli/test_reference.py $(wildcard tests/test_*.py)
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \

@@ -84,7 +84,7 @@ class Outcome:
     stale: dict[str, list[float]] = field(default_factory=dict)
     never: int = 0
     runs: int = 0
-    rows_read: int | None = None
+    rows_read: int = 0
     statements: int | None = None
     embedded: int = 0
     needed: int = 0
@@ -93,6 +93,12 @@ class Outcome:
     filled: float = 0.0
     again: float | None = None
     """Seconds of the first read, and of a second one with nothing to do."""
+
+    def count(self, statements: int | None, read: int, statements_now: int | None, read_now: int) -> None:
+        """Take in what the server counted, before and now, without the rows that the writers looked up."""
+        if statements is not None and statements_now is not None:
+            self.statements = statements_now - statements
+        self.rows_read = read_now - read - (self.done.writes - self.done.kinds.get("insert", 0))
 
     def seconds(self, kind: str, share: float) -> str:
         found = percentile(self.stale.get(kind, ()), share)
@@ -132,30 +138,22 @@ def reader_url(server: postgres.Server) -> str:
     return server.url(DATABASE).replace("deskloom@", f"{READER}@")
 
 
-async def forget_counts(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    with contextlib.suppress(asyncpg.PostgresError):
-        await connection.execute("SELECT pg_stat_statements_reset()")
-    await connection.close()
-
-
-async def counts(url: str) -> tuple[int | None, int | None]:
-    """Statements of the follower, and the rows of the table that they brought; None where the server cannot count."""
+async def counts(url: str) -> tuple[int | None, int]:
+    """Statements of the follower (None where the server cannot count them), and rows of the table read by anybody."""
     connection = await asyncpg.connect(url)
     try:
-        row = await connection.fetchrow(
-            """
-            SELECT sum(calls)::bigint AS calls,
-                coalesce(sum(rows) FILTER (WHERE query ILIKE '%FROM "public"."articles"%'), 0)::bigint AS rows
-            FROM pg_stat_statements WHERE userid = $1::regrole
-            """,
-            READER,
+        with contextlib.suppress(asyncpg.UndefinedFunctionError):  # PostgreSQL 14
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+        read = await connection.fetchval(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'articles'"
         )
-    except asyncpg.PostgresError:
-        return None, None
+        try:
+            calls = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE userid = $1::regrole"
+            return await connection.fetchval(calls, READER), read
+        except asyncpg.PostgresError:
+            return None, read
     finally:
         await connection.close()
-    return row["calls"], row["rows"]
 
 
 @contextlib.asynccontextmanager
@@ -321,7 +319,8 @@ async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, opt
         outcome.again = time.perf_counter() - began
         watch = Watch(SAMPLED[way])
         writers = Writers(url, rate=options.writes, told=watch.told, held=watch.held, seed=WAYS.index(way))
-        await forget_counts(url)
+        await writers.open()
+        statements, read = await counts(url)
         texts, cpu = model.count(), cpu_seconds(desk.process.pid)
         runs: set[str] = set()
         sampler = Sampler(desk.process.pid)
@@ -338,7 +337,7 @@ async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, opt
             await asyncio.gather(*tasks, return_exceptions=True)
         outcome.own, outcome.cpu = sampler.stop(), cpu_seconds(desk.process.pid) - cpu
         outcome.runs = len(runs - before)
-        outcome.statements, outcome.rows_read = await counts(url)
+        outcome.count(statements, read, *await counts(url))
         if way == "column":
             await sync(client)
             await deletions(client)
@@ -475,16 +474,17 @@ async def measure_peer(server: postgres.Server, folder: Path, model: Any, option
     outcome.filled = time.perf_counter() - began
     written: list[Written] = []
     writers = Writers(url, rate=options.writes, told=written.append, held=set(), seed=len(WAYS))
-    await forget_counts(url)
+    await writers.open()
+    statements, read = await counts(url)
     texts, cpu, sampler = model.count(), cpu_seconds(process.pid), Sampler(process.pid)
     outcome.done = await writers.run(options.minutes * 60)
     outcome.own, outcome.cpu = sampler.stop(), cpu_seconds(process.pid) - cpu
-    outcome.statements, _ = await counts(url)
+    outcome.count(statements, read, *await counts(url))
     stop.touch()  # one more update, then it tells what it holds
     assert await process.wait() == 0
     answer = json.loads(told.read_text())
     outcome.embedded, outcome.needed = model.count() - texts, sum(one.version is not None for one in written)
-    outcome.runs, outcome.rows_read = len(answer["cycles"]), sum(cycle["rows"] for cycle in answer["cycles"])
+    outcome.runs = len(answer["cycles"]) - 1
     outcome.stale = arrivals(written, answer["moments"])
     rows = await table_rows(url)
     held = answer["points"]
@@ -544,7 +544,7 @@ def show(outcomes: Sequence[Outcome], options: Any) -> None:
     for one in outcomes:
         changed = max(1, one.done.rows)
         ratios = ["-" if n is None else f"{n / changed:.2f}" for n in (one.rows_read, one.statements)]
-        read, asked = ("-" if n is None else f"{n:,}" for n in (one.rows_read, one.statements))
+        read, asked = f"{one.rows_read:,}", "-" if one.statements is None else f"{one.statements:,}"
         texts = one.embedded if options.model == "server" else "-"
         lines.append([one.title, one.done.rows, one.runs, read, ratios[0], asked, ratios[1], texts, one.needed])
     table("Reading: rows of the table that were read, and statements on its database", lines)

@@ -74,14 +74,17 @@ class Writers:
         self._turn = asyncio.Lock()
         self._due = 0.0
 
-    async def run(self, seconds: float) -> Done:
-        """Write for so long; transactions that are open then are committed."""
+    async def open(self) -> None:
+        """Learn which rows there are."""
         connection = await asyncpg.connect(self.url)
         rows = await connection.fetch("SELECT id, version FROM articles ORDER BY id")
         await connection.close()
         self._keys = [row["id"] for row in rows]
         self._version = max(row["version"] for row in rows)
         self._next = 1 + max(int(key[1:]) for key in self._keys)
+
+    async def run(self, seconds: float) -> Done:
+        """Write for so long, once opened; transactions that are open then are committed."""
         began = self._due = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for place in range(QUICK + SLOW):
