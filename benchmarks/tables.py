@@ -12,9 +12,10 @@ moment its store has taken a row counts. The model is a stand-in, a server on lo
 dozen of these texts a second on a small machine, so give it fewer rows.
 
 Way `column` is read when the clock says so (`--every` seconds); what was deleted is found by the next complete listing,
-here one in the end.
+here one in the end. Rows read are what the server's own statistics say of the table, without what the writers looked
+up; of a table with a few thousand rows PostgreSQL prefers to scan all for a few keys, which is counted as well.
 
-Run: python -m benchmarks.tables [--rows 10000] [--minutes 1] [--writes 50] [--way all] [--every 10] [--peers [NAME …]]
+Run: python -m benchmarks.tables [--rows 20000] [--minutes 1] [--writes 50] [--way all] [--every 10] [--peers [NAME …]]
 """
 
 from __future__ import annotations
@@ -28,32 +29,38 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
-import numpy as np
+from benchmarks.copies import compare
 from benchmarks.embedding_server import EmbeddingServer
 from benchmarks.peers import PEERS, installed, versions
 from benchmarks.processes import scratch
 from benchmarks.rigs import DESKLOOM, ROOT, Sampler, table
-from benchmarks.writes import QUICK, SLOW, Done, Writers, Written, fill, percentile, table_rows
-from sqlalchemy import select
+from benchmarks.writes import (
+    DATABASE,
+    NAME,
+    QUICK,
+    SLOW,
+    Done,
+    Writers,
+    Written,
+    counts,
+    percentile,
+    prepare,
+    reader_url,
+    table_rows,
+    team,
+)
 from tests import postgres
 
-from deskloom import documents
-from deskloom.embedders import open_embedder
-from deskloom.indexes.edge import EdgeIndex
-from deskloom.record import open_record, tables
-from deskloom.settings import Settings
 from deskloom.sources.postgres import Database, TableSource, replication, triggers
 from deskloom.table_settings import TableSettings
 
 WAYS = ("column", "triggers", "replication")
-DATABASE, READER, NAME = "team", "reader", "articles"
 DECLARED: dict[str, Any] = {
     "name": NAME,
     "table": "articles",
@@ -69,8 +76,6 @@ ASKED_EVERY = 0.2
 ASKED_AT_ONCE = 80
 RUNS_EVERY = 5.0
 PATIENCE = 180.0
-PAGE = 500
-PRELOADED = "shared_preload_libraries=pg_stat_statements"
 
 
 @dataclass(slots=True)
@@ -105,55 +110,7 @@ class Outcome:
         return "-" if found is None else f"{found:.1f}"
 
 
-# ------------------------------------------------------------------------------------------------------- the database
-
-
-@contextlib.contextmanager
-def team() -> Iterator[postgres.Server]:
-    """A server that logs rows and counts statements, if it knows how to."""
-    settings = ["wal_level=logical", "synchronous_commit=on", "max_replication_slots=4"]
-    try:
-        opened = contextlib.ExitStack()
-        server = opened.enter_context(postgres.running(settings=[*settings, PRELOADED]))
-    except RuntimeError:
-        server = opened.enter_context(postgres.running(settings=settings))
-    with opened:
-        yield server
-
-
-async def prepare(server: postgres.Server, rows: int) -> None:
-    """The team's database: the table, owned by the user that follows it."""
-    await postgres.create(server, DATABASE)
-    await fill(server.url(DATABASE), rows)
-    connection = await asyncpg.connect(server.url(DATABASE))
-    await connection.execute(f"CREATE ROLE {READER} LOGIN REPLICATION")
-    await connection.execute(f"GRANT CREATE ON DATABASE {DATABASE} TO {READER}")
-    await connection.execute(f"GRANT CREATE ON SCHEMA public TO {READER}; ALTER TABLE articles OWNER TO {READER}")
-    with contextlib.suppress(asyncpg.PostgresError):
-        await connection.execute("CREATE EXTENSION pg_stat_statements")
-    await connection.close()
-
-
-def reader_url(server: postgres.Server) -> str:
-    return server.url(DATABASE).replace("deskloom@", f"{READER}@")
-
-
-async def counts(url: str) -> tuple[int | None, int]:
-    """Statements of the follower (None where the server cannot count them), and rows of the table read by anybody."""
-    connection = await asyncpg.connect(url)
-    try:
-        with contextlib.suppress(asyncpg.UndefinedFunctionError):  # PostgreSQL 14
-            await connection.execute("SELECT pg_stat_force_next_flush()")
-        read = await connection.fetchval(
-            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'articles'"
-        )
-        try:
-            calls = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE userid = $1::regrole"
-            return await connection.fetchval(calls, READER), read
-        except asyncpg.PostgresError:
-            return None, read
-    finally:
-        await connection.close()
+# ------------------------------------------------------------------------------------------------------- the watched
 
 
 @contextlib.asynccontextmanager
@@ -173,9 +130,6 @@ async def prepared(server: postgres.Server, way: str) -> AsyncIterator[None]:
             await replication.remove(database, NAME)
     finally:
         await database.aclose()
-
-
-# -------------------------------------------------------------------------------------------------------- the watched
 
 
 @dataclass(slots=True)
@@ -343,7 +297,7 @@ async def measure(way: str, server: postgres.Server, desk: Desk, model: Any, opt
             await deletions(client)
         outcome.embedded, outcome.needed = model.count() - texts, watch.texts
         outcome.stale, outcome.never = watch.stale, len(watch.waiting)
-    outcome.rows, outcome.lost = await compare(desk, url, options)
+    outcome.rows, outcome.lost = await compare(desk.home, desk.environment, NAME, url)
     return outcome
 
 
@@ -384,76 +338,6 @@ async def note_runs(client: httpx.AsyncClient, seen: set[str]) -> None:
         answer = await client.get("/runs", params={"source": NAME, "limit": 50})
         seen |= {run["id"] for run in answer.json()["items"]}
         await asyncio.sleep(RUNS_EVERY)
-
-
-# ------------------------------------------------------------------------------------------------------- the comparing
-
-
-async def compare(desk: Desk, url: str, options: Any) -> tuple[int, dict[str, int]]:
-    """Every row of the table beside the record and the index; returns how many there are, and what is wrong."""
-    rows = await table_rows(url)
-    wrong = dict.fromkeys(("record missing", "record wrong", "record extra"), 0)
-    kept = await recorded(desk.home)
-    for key, row in rows.items():
-        if key not in kept:
-            wrong["record missing"] += 1
-        elif kept[key] != record_of(row):
-            wrong["record wrong"] += 1
-    wrong["record extra"] = len(kept.keys() - rows.keys())
-    return len(rows), wrong | await compare_index(desk, rows)
-
-
-async def recorded(home: Path) -> dict[str, Any]:
-    """What the record holds of each row that it does not hold for deleted."""
-    record = open_record(f"sqlite+aiosqlite:///{home / 'deskloom.db'}")
-    held = tables.table_rows
-    try:
-        async with record.reading() as tx:
-            found = await tx.execute(select(held.c.external_id, held.c.raw).where(held.c.deleted_at.is_(None)))
-            return {row.external_id: row.raw for row in found}
-    finally:
-        await record.aclose()
-
-
-def record_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's columns as JSON holds them."""
-    return {**row, "updatedAt": row["updatedAt"].isoformat()}
-
-
-async def compare_index(desk: Desk, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """The same for the points: every shown field, and the vector that the text should have."""
-    wrong = dict.fromkeys(("index missing", "index wrong", "index extra"), 0)
-    settings = Settings(_env_file=None, **settings_of(desk.environment))  # type: ignore[call-arg]
-    embedder = await open_embedder(settings)
-    index = EdgeIndex(desk.home / "index")
-    try:
-        await index.prepare(documents.schema(NAME, embedder))
-        seen: set[str] = set()
-        async for batch in index.scroll(NAME, None):
-            known = [(id, load) for id, load in batch if load["item_id"] in rows]
-            wrong["index extra"] += len(batch) - len(known)
-            texts = [f"{load['title']}\n\n{rows[load['item_id']]['body']}" for _, load in known]
-            vectors = await index.vectors(NAME, [id for id, _ in known])
-            wanted = await embedder.embed(texts) if texts else []
-            for (id, load), vector in zip(known, wanted, strict=True):
-                row = rows[load["item_id"]]
-                seen.add(load["item_id"])
-                shown = {name: load[name] for name in ("title", "content", "tags", "version")}
-                right = shown == {"content": row["body"], **{name: row[name] for name in ("title", "tags", "version")}}
-                held = np.asarray(vectors[id]["content_vec"]).reshape(-1)
-                wrong["index wrong"] += not (right and np.allclose(held, vector, atol=1e-3))
-        wrong["index missing"] = len(rows.keys() - seen)
-    finally:
-        await index.aclose()
-        await embedder.aclose()
-    return wrong
-
-
-def settings_of(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The embedder's settings, as they stand in an environment."""
-    names = {"DESKLOOM_EMBEDDER": "embedder", "DESKLOOM_EMBEDDER_URL": "embedder_url"}
-    names |= {"DESKLOOM_EMBEDDER_MODEL": "embedder_model"}
-    return {name: environment[variable] for variable, name in names.items() if variable in environment}
 
 
 # ------------------------------------------------------------------------------------------------------------ the peer
@@ -575,7 +459,7 @@ def show(outcomes: Sequence[Outcome], options: Any) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--writes", type=float, default=50.0, help="writes a second")
     parser.add_argument("--way", choices=[*WAYS, "none", "all"], default="all")

@@ -6,15 +6,19 @@ Every row says in its text which version of it this is, so that whoever holds a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+from tests import postgres
 
 SEED = 7
+DATABASE, READER, NAME = "team", "reader", "articles"
+PRELOADED = "shared_preload_libraries=pg_stat_statements"
 QUICK, SLOW = 8, 4
 """Connections that commit each write at once, and those that keep a transaction open for `OPEN` seconds."""
 OPEN = (1.0, 30.0)
@@ -202,3 +206,54 @@ def percentile(values: Iterable[float], share: float) -> float | None:
     """The smallest value that so many are not above; None without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+# ------------------------------------------------------------------------------------------------------- the database
+
+
+@contextlib.contextmanager
+def team() -> Iterator[postgres.Server]:
+    """A server that logs rows and counts statements, if it knows how to."""
+    settings = ["wal_level=logical", "synchronous_commit=on", "max_replication_slots=4"]
+    try:
+        opened = contextlib.ExitStack()
+        server = opened.enter_context(postgres.running(settings=[*settings, PRELOADED]))
+    except RuntimeError:
+        server = opened.enter_context(postgres.running(settings=settings))
+    with opened:
+        yield server
+
+
+async def prepare(server: postgres.Server, rows: int) -> None:
+    """The team's database: the table, owned by the user that follows it."""
+    await postgres.create(server, DATABASE)
+    await fill(server.url(DATABASE), rows)
+    connection = await asyncpg.connect(server.url(DATABASE))
+    await connection.execute(f"CREATE ROLE {READER} LOGIN REPLICATION")
+    await connection.execute(f"GRANT CREATE ON DATABASE {DATABASE} TO {READER}")
+    await connection.execute(f"GRANT CREATE ON SCHEMA public TO {READER}; ALTER TABLE articles OWNER TO {READER}")
+    with contextlib.suppress(asyncpg.PostgresError):
+        await connection.execute("CREATE EXTENSION pg_stat_statements")
+    await connection.close()
+
+
+def reader_url(server: postgres.Server) -> str:
+    return server.url(DATABASE).replace("deskloom@", f"{READER}@")
+
+
+async def counts(url: str) -> tuple[int | None, int]:
+    """Statements of the follower (None where the server cannot count them), and rows of the table read by anybody."""
+    connection = await asyncpg.connect(url)
+    try:
+        with contextlib.suppress(asyncpg.UndefinedFunctionError):  # PostgreSQL 14
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+        read = await connection.fetchval(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'articles'"
+        )
+        try:
+            calls = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE userid = $1::regrole"
+            return await connection.fetchval(calls, READER), read
+        except asyncpg.PostgresError:
+            return None, read
+    finally:
+        await connection.close()
