@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import cache
 from typing import cast
 
 import numpy as np
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
+from py3langid.modelio import load_model
 
 UNKNOWN = "und"
 _SURE = 0.5
@@ -19,15 +21,23 @@ _END = 120
 _MASK = re.compile(r"\[[a-z ]{3,20} removed\]")
 _ADDRESS = re.compile(r"(?<![\w.+-])(?:\w{2,12}://\S{1,2000}|[\w.+-]{1,64}@[\w.-]{1,100})")
 _NO_LETTERS = re.compile(r"[\d_/\\{}<>|=]+")
+_LOADING = threading.Lock()
 
 
 @cache
+def _load_identifier() -> LanguageIdentifier:
+    """The bundled model, two-letter languages only: choosing them once it is made would keep the others in memory."""
+    chances, priors, labels, moves, rows, output = load_model(MODEL_DIR / MODEL_FILE)
+    kept = [place for place, label in enumerate(labels) if len(label) == 2]
+    chances = np.ascontiguousarray(chances[:, kept])  # rows are read: three times faster than columns
+    labels = [labels[place] for place in kept]
+    return LanguageIdentifier(chances, priors[kept], labels, moves, output, norm_probs=True, tk_row=rows)
+
+
 def _identifier() -> LanguageIdentifier:
-    """The bundled model, two-letter languages only. Read-only once made, so threads may share it."""
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages([label for label in identifier.labels if len(label) == 2])
-    identifier.nb_ptc = np.ascontiguousarray(identifier.nb_ptc)  # rows are read: three times faster than columns
-    return identifier
+    """The model, which threads may share, for it is only read; its loading takes 120 MB, so one thread does it."""
+    with _LOADING:
+        return _load_identifier()
 
 
 def language_of(text: str) -> str:
