@@ -23,7 +23,7 @@ def terminal(desk: Desk, tmp_path: Path) -> Iterator[Terminal]:
     folder = tmp_path / "here"
     folder.mkdir()
     with SandboxServer(desk) as server:
-        yield Terminal(
+        made = Terminal(
             folder,
             {
                 "DESKLOOM_HOME": str(tmp_path / "home"),
@@ -32,3 +32,5 @@ def terminal(desk: Desk, tmp_path: Path) -> Iterator[Terminal]:
                 "DESKLOOM_RETRIES": "0",
             },
         )
+        yield made
+        made.close()

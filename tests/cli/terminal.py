@@ -37,6 +37,7 @@ class Terminal:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -48,7 +49,7 @@ class Terminal:
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
         models = {"DESKLOOM_MODELS": os.environ["DESKLOOM_MODELS"]} if "DESKLOOM_MODELS" in os.environ else {}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "deskloom", *arguments],
             env=inherited | models | self.settings | settings,
             cwd=self.folder,
@@ -57,6 +58,15 @@ class Terminal:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what a test that failed has left running: it would go on with what the next one begins."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
 
 def wait(process: subprocess.Popen[str], number: signal.Signals | None = None) -> Ended:
