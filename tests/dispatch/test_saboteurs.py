@@ -5,6 +5,8 @@ What breaks it is laid over both dispatchers, the one of one process and the one
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -164,6 +166,8 @@ class Mute:
             await tx.execute(update(runs).values(errors=[]))
 
 
+HUNG = 60
+"""Seconds after which a check has hung: each takes a few."""
 contract = DispatcherContract()
 SABOTEURS: list[tuple[type, Callable[..., Any]]] = [
     (Idle, contract.test_a_run_is_performed),
@@ -186,11 +190,15 @@ SABOTEURS: list[tuple[type, Callable[..., Any]]] = [
 async def _is_caught(record: Record, make: Any, kind: type, saboteur: type, broken: Callable[..., Any]) -> None:
     over = type(saboteur.__name__, (saboteur, kind), {})
     bench = Bench(record, partial(make, over), takeovers=MOST_TAKEOVERS, patience=4)
+    # One that never comes to an end is caught as well, and need not be closed in good order.
     try:
         with pytest.raises((AssertionError, ValueError, AlreadyRunning, TimeoutError)):
-            await broken(bench)
+            async with asyncio.timeout(HUNG):
+                await broken(bench)
     finally:
-        await bench.aclose()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HUNG):
+                await bench.aclose()
 
 
 pairs = pytest.mark.parametrize(("saboteur", "broken"), SABOTEURS, ids=lambda value: getattr(value, "__name__", ""))
